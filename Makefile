@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+BIN := $(CURDIR)/.venv/bin
+PATH := $(BIN):$(PATH)
+export PATH
+# More for pytest: make unit PYTEST_ARGS="-k pebble -x"
+PYTEST_ARGS ?=
+
+.PHONY: help bootstrap demo test lint unit integration collection sanity lint-ansible clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+bootstrap: ## get everything ready: .venv, test CA (again: under a second)
+	@scripts/bootstrap.sh
+
+demo: bootstrap ## renew a fleet of emulated firewalls at a real CA, and show what happened
+	@$(BIN)/python demo/run.py
+
+test: bootstrap ## all checks: lint, then unit and integration tests in one run
+	@status=0
+	scripts/lint.sh || status=1
+	echo "==> tests: unit and integration (skips are listed with their reasons)"
+	$(BIN)/pytest tests/unit tests/integration $(PYTEST_ARGS) || status=1
+	exit $$status
+
+lint: bootstrap ## style, types, YAML, licences, shell
+	@scripts/lint.sh
+
+unit: bootstrap ## unit tests only
+	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+integration: bootstrap ## integration tests only: real CA, emulated firewalls, ansible-playbook
+	@$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+
+collection: bootstrap ## build the tarball (build/dist) and install it (build/collections)
+	@PYTHONPATH=tests $(BIN)/python -c 'from pathlib import Path; from lab import collection; print("==> installed below", collection.install(Path("build").resolve()))'
+	@ls build/dist/*.tar.gz
+
+sanity: bootstrap ## ansible-test sanity, as Galaxy and Automation Hub run it
+	@scripts/ansible-test.sh sanity
+
+lint-ansible: bootstrap ## ansible-lint with the production profile
+	@scripts/ansible-lint.sh
+
+clean: ## remove what was built (.venv and the test CA too)
+	rm -rf .venv build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

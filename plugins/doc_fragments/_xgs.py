@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  host:
+    description:
+      - Address or name of the firewall's web admin console.
+      - Without it the inventory's C(xgs_host), C(ansible_host) or the host's name count, then the environment variable E(XGS_HOST).
+    type: str
+  port:
+    description:
+      - Port of the web admin console. The inventory's C(xgs_port) or C(ansible_httpapi_port), then E(XGS_PORT), then V(4444) count without it.
+    type: int
+  username:
+    description:
+      - A local administrator without a one-time password.
+      - The inventory's C(xgs_username) or C(ansible_user), then E(XGS_USERNAME) count without it.
+    type: str
+  password:
+    description:
+      - Its password.
+      - The inventory's C(xgs_password), C(ansible_password) or C(ansible_httpapi_password), then E(XGS_PASSWORD) count without it.
+    type: str
+  validate_certs:
+    description:
+      - Whether the firewall's own TLS certificate is verified. It is unless this is V(false).
+      - The inventory's C(xgs_validate_certs) or C(ansible_httpapi_validate_certs), then E(XGS_VALIDATE_CERTS) count without it.
+    type: bool
+  ca_path:
+    description:
+      - File with the certificate authorities that the firewall's certificate is verified by, instead of the system's.
+      - The inventory's C(xgs_ca_path) or C(ansible_httpapi_ca_path), then E(XGS_CA_PATH) count without it.
+    type: path
+  fingerprint:
+    description:
+      - SHA-256 of the firewall's certificate, hexadecimal. Such a certificate is accepted although no authority vouches for it;
+        one that verifies the ordinary way is accepted as well, so that the pin may stay when the certificate is replaced.
+      - The inventory's C(xgs_fingerprint), then E(XGS_FINGERPRINT) count without it.
+    type: str
+  tls_server_name:
+    description:
+      - The name that the certificate has to bear, where O(host) is an address.
+      - The inventory's C(xgs_tls_server_name), then E(XGS_TLS_SERVER_NAME) count without it.
+    type: str
+  timeout:
+    description:
+      - Seconds that the firewall may take for one answer; V(120) unless set. Writes take a real one 5 to 20 seconds.
+      - The inventory's C(xgs_timeout), then E(XGS_TIMEOUT) count without it.
+    type: int
+"""

@@ -1,0 +1,20 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ..plugin_utils._report import renewal_report, renewal_table, to_install, to_order
+
+
+class FilterModule:
+    """Filters of the role xgs_letsencrypt."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {
+            "to_order": to_order,
+            "to_install": to_install,
+            "renewal_report": renewal_report,
+            "renewal_table": renewal_table,
+        }

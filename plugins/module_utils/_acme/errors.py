@@ -1,0 +1,165 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""What a CA refuses, in its words and in those of a firewall administrator."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from .._errors import CertfleetError
+
+PREFIX = "urn:ietf:params:acme:error:"
+MAX_TEXT = 1024
+
+# By problem type (RFC 8555 §6.7, RFC 9773 §7.4, CA profiles draft). {name} is what the problem is about.
+REMEDIES = {
+    "accountDoesNotExist": "Register the account key with acme_account, and check that acme_directory is the CA"
+    " where it was registered.",
+    "alreadyReplaced": "The CA has replaced that certificate before: order without `replaces`.",
+    "badCSR": "Choose another key type, or check the names.",
+    "badPublicKey": "Choose another key type: the CA does not accept this key.",
+    "caa": "Check the CAA records of {name} and its parent domains: they must allow this CA, and this account where"
+    " accounturi is used.",
+    "connection": "Check that {name} resolves to this firewall's WAN address (AAAA records too) and that nothing"
+    " upstream filters TCP 80, neither by country nor by source.",
+    "dns": "Check that {name} exists in public DNS, that all its name servers answer, and its DNSSEC.",
+    "dnssec": "Check the DNSSEC of {name}: its signatures do not validate.",
+    "externalAccountRequired": "This CA wants an external account binding: register the account key with the CA's own"
+    " means first, or use another CA.",
+    "incorrectResponse": "Something else answered on TCP 80 of {name}: check where the name leads (AAAA records too).",
+    "invalidContact": "Check the e-mail addresses in `contact`.",
+    "invalidProfile": "Use one of the profiles that the CA's directory lists.",
+    "orderNotReady": "Run again: the order has not been validated yet.",
+    "paused": "Validation has failed too often: follow the link in the CA's message to resume.",
+    "rateLimited": "Wait until the CA's limit frees, then run again.",
+    "rejectedIdentifier": "The CA does not issue for {name}: check its spelling and the CA's policy.",
+    "serverInternal": "The CA has a problem of its own: run again later.",
+    "serverUnavailable": "The CA has a problem of its own: run again later.",
+    "tls": "Check the TLS endpoint to which TCP 80 of {name} redirects.",
+    "unauthorized": "Something other than the responder answered on TCP 80 of {name}, or it serves another ACME"
+    " account: check where the name leads (AAAA records too) and the responder's thumbprint.",
+    "unsupportedContact": "Use e-mail addresses in `contact`.",
+    "unsupportedIdentifier": "This CA does not issue for {name}.",
+    "userActionRequired": "Follow the link in the CA's message, then run again; for new terms of service set"
+    " terms_agreed.",
+}
+
+
+def clean(text: t.Any) -> str:
+    """Text from the CA, which may quote strangers: one line, no control characters, capped."""
+    printable = "".join(c if c.isprintable() else " " for c in str(text or "")[: 4 * MAX_TEXT])
+    return " ".join(printable.split())[:MAX_TEXT]
+
+
+def short_type(typ: str) -> str:
+    """`dns` of `urn:ietf:params:acme:error:dns`."""
+    return typ[len(PREFIX) :] if typ.startswith(PREFIX) else typ
+
+
+def remedy_for(typ: str, name: str = "") -> str:
+    """What to do about a problem of this type; nothing where the table knows nothing."""
+    return REMEDIES.get(short_type(typ), "").format(name=name or "the name")
+
+
+class Subproblem(t.TypedDict):
+    """One name's part of a problem (RFC 8555 §6.7.1)."""
+
+    identifier: str
+    type: str
+    detail: str
+
+
+def subproblem(document: t.Any, identifier: str = "") -> Subproblem:
+    """Read a problem document (RFC 7807), which names its identifier itself unless that is given."""
+    document = document if isinstance(document, dict) else {}
+    named = document.get("identifier")
+    named = named.get("value") if isinstance(named, dict) else ""
+    return {
+        "identifier": identifier or clean(named),
+        "type": clean(document.get("type")) or "about:blank",
+        "detail": clean(document.get("detail")),
+    }
+
+
+class AcmeError(CertfleetError):
+    """A problem that the CA reported.
+
+    typ: the whole URN; detail: cleaned; status: of HTTP, 0 where there was none;
+    retry_after: aware, None where the CA named no time; url: what was asked.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        typ: str = "about:blank",
+        detail: str = "",
+        subproblems: t.Sequence[Subproblem] = (),
+        status: int = 0,
+        retry_after: datetime.datetime | None = None,
+        url: str = "",
+        remedy: str | None = None,
+        stage: str | None = None,
+    ) -> None:
+        about = ", ".join(dict.fromkeys(sub["identifier"] for sub in subproblems if sub["identifier"]))
+        super().__init__(problem, remedy=remedy_for(typ, about) if remedy is None else remedy, stage=stage)
+        self.typ = typ
+        self.detail = detail
+        self.subproblems = list(subproblems)
+        self.status = status
+        self.retry_after = retry_after
+        self.url = url
+        self.details = {"acme": self._for_machines()}
+
+    def _for_machines(self) -> dict[str, t.Any]:
+        parts = {
+            "type": self.typ,
+            "detail": self.detail,
+            "status": self.status,
+            "subproblems": self.subproblems,
+            "retry_at": self.retry_after.strftime("%Y-%m-%dT%H:%M:%SZ") if self.retry_after else None,
+            "url": self.url,
+        }
+        return {key: value for key, value in parts.items() if value}
+
+    def is_a(self, name: str) -> bool:
+        """Whether the problem is of this type, given without the URN's prefix."""
+        return short_type(self.typ) == name
+
+    @classmethod
+    def from_document(
+        cls, document: t.Any, *, status: int, url: str, retry_after: datetime.datetime | None = None
+    ) -> AcmeError:
+        """The error for a refused request, from the body of the reply (anything, if it is no problem document)."""
+        main = subproblem(document)
+        listed = document.get("subproblems") if isinstance(document, dict) else None
+        subproblems = [subproblem(item) for item in listed[:100]] if isinstance(listed, list) else []
+        said = "; ".join(
+            [main["detail"] or f"HTTP status {status}"]
+            + [f"{sub['identifier']}: {sub['detail']}" for sub in subproblems]
+        )
+        later = f" (not before {retry_after:%Y-%m-%d %H:%M:%S} UTC)" if retry_after else ""
+        return cls(
+            f"the CA refused: {clean(said)}{later}",
+            typ=main["type"],
+            detail=main["detail"],
+            subproblems=subproblems,
+            status=status,
+            retry_after=retry_after,
+            url=url,
+        )
+
+
+class AcmeNetworkError(CertfleetError):
+    """The CA was not reached, or what came back is nothing that a CA should send."""
+
+    def __init__(self, problem: str, *, url: str, remedy: str = "") -> None:
+        super().__init__(problem, remedy=remedy or "Check the connection to the CA, and any proxy, then run again.")
+        self.url = url
+
+
+__all__ = ("AcmeError", "AcmeNetworkError", "Subproblem", "clean", "remedy_for", "short_type", "subproblem")

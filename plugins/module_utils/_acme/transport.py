@@ -1,0 +1,338 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""HTTPS to one ACME server: bounded, verified, without redirects; and the one table of what is tried again.
+
+Enough for everything that needs no account: the directory and renewal information.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import email.utils
+import enum
+import json
+import random
+import ssl
+import threading
+import typing as t
+import urllib.parse
+import urllib.request
+
+from .._clock import Clock, Deadline
+from .._libraries import urllib3
+from .errors import AcmeError, AcmeNetworkError
+
+USER_AGENT = "certfleet.sophos_xgs (Ansible collection)"
+# A chain is a few KiB, an order of a hundred names some 15.
+MAX_BODY = 1024 * 1024
+MAX_RETRY_AFTER = datetime.timedelta(days=1)
+# A longer wait demanded by a rate limit is for another run, not for this one. Seconds.
+SHORT_WAIT = 10.0
+
+
+class Failure(enum.Enum):
+    """Why an attempt came to nothing."""
+
+    CONNECT = "no connection"
+    LOST = "no answer"
+    SERVER = "server error"
+    BUSY = "server busy"
+    LIMITED = "rate limit"
+    NONCE = "bad nonce"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """tries: of one request; pause: seconds before the second, doubled each time and jittered;
+    clean: the request had no effect for certain, so that even one which must not be repeated blindly may be."""
+
+    tries: int
+    pause: float
+    clean: bool
+
+
+# Retry-After, where the server sends it, is obeyed instead of `pause`.
+RETRIES = {
+    Failure.CONNECT: Rule(tries=3, pause=0.5, clean=True),
+    Failure.LOST: Rule(tries=3, pause=0.5, clean=False),
+    Failure.SERVER: Rule(tries=3, pause=1.0, clean=False),
+    Failure.BUSY: Rule(tries=5, pause=1.0, clean=True),
+    Failure.LIMITED: Rule(tries=3, pause=1.0, clean=True),
+    # Common with load-balanced CAs and no error at all (RFC 8555 §6.5): at 50 % rejected, one in a million gets here.
+    Failure.NONCE: Rule(tries=20, pause=0.01, clean=True),
+}
+MAX_PAUSE = 8.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """What the server answered. `headers` finds names in any case."""
+
+    url: str
+    status: int
+    headers: t.Mapping[str, str]
+    body: bytes
+    # Aware; None where the server set no time.
+    retry_after: datetime.datetime | None
+
+    @property
+    def json(self) -> dict[str, t.Any]:
+        """The body as a JSON object. AcmeNetworkError when it is none."""
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise AcmeNetworkError("the CA's answer is not a JSON object", url=self.url)
+        return document
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def location(self) -> str:
+        """The URL of the resource (RFC 8555 §7.3, §7.4). AcmeNetworkError when the server sent none."""
+        if "Location" not in self.headers:
+            raise AcmeNetworkError("the CA's answer has no Location", url=self.url)
+        return urllib.parse.urljoin(self.url, self.headers["Location"])
+
+
+class Unsuccessful(Exception):
+    """One attempt failed in a way that the table knows. `error` is what the user sees when it was the last."""
+
+    def __init__(self, failure: Failure, error: Exception, retry_after: datetime.datetime | None = None) -> None:
+        super().__init__(str(error))
+        self.failure = failure
+        self.error = error
+        self.retry_after = retry_after
+
+
+def parse_retry_after(value: str | None, now: datetime.datetime) -> datetime.datetime | None:
+    """The instant that Retry-After means: seconds or an HTTP date (RFC 9110 §10.2.3), within one day from now."""
+    if not value:
+        return None
+    try:
+        if value.strip().isdigit():
+            instant = now + datetime.timedelta(seconds=min(int(value), MAX_RETRY_AFTER.total_seconds()))
+        else:
+            instant = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    # A date without a zone is GMT; the local zone has no say in this.
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=datetime.timezone.utc)
+    return min(max(instant.astimezone(datetime.timezone.utc), now), now + MAX_RETRY_AFTER)
+
+
+def origin(url: str) -> tuple[str, int] | None:
+    """Host and port of an https URL, None for anything else."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, parts.port or 443
+    except ValueError:
+        return None
+    if parts.scheme != "https" or not host or parts.username is not None:
+        return None
+    return host.lower(), port
+
+
+# The directories seen by this process: they do not change while it lives.
+_directories: dict[t.Any, dict[str, t.Any]] = {}
+_directories_lock = threading.Lock()
+
+
+class Transport:
+    """Requests to the server of one directory; safe for threads.
+
+    ca_path: PEM file with the CAs to trust in place of the system's.
+    timeout: seconds for one request with all its repetitions; request_timeout: for each wait of one attempt.
+    """
+
+    def __init__(
+        self,
+        directory_url: str,
+        *,
+        ca_path: str | None = None,
+        validate_certs: bool = True,
+        clock: Clock | None = None,
+        timeout: float = 120.0,
+        connect_timeout: float = 10.0,
+        request_timeout: float = 30.0,
+    ) -> None:
+        own = origin(directory_url)
+        if own is None:
+            raise AcmeNetworkError(
+                f"the ACME directory {directory_url!r} is not an https URL", url=directory_url, remedy="Use https."
+            )
+        self.directory_url = directory_url
+        self.clock = clock or Clock()
+        self.timeout = timeout
+        self._origin = own
+        self._cache_key = (directory_url, ca_path, validate_certs)
+        self._limits = urllib3.Timeout(connect=connect_timeout, read=request_timeout)
+        self._pool = _pool(directory_url, _tls(ca_path, validate_certs))
+
+    @property
+    def directory(self) -> dict[str, t.Any]:
+        """The directory object (RFC 8555 §7.1.1), fetched once per process."""
+        with _directories_lock:
+            if self._cache_key not in _directories:
+                _directories[self._cache_key] = self.get(self.directory_url).json
+            return _directories[self._cache_key]
+
+    def endpoint(self, resource: str) -> str:
+        """The URL of a resource in the directory. AcmeNetworkError when the server does not offer it."""
+        url = self.directory.get(resource)
+        if not isinstance(url, str):
+            raise AcmeNetworkError(
+                f"the ACME directory {self.directory_url} has no {resource}",
+                url=self.directory_url,
+                remedy="Check acme_directory: it must be the URL of the CA's directory.",
+            )
+        return url
+
+    def get(self, url: str) -> Reply:
+        """Unauthenticated GET. AcmeError for a refusal, AcmeNetworkError when there is no proper answer."""
+        return self.persist(lambda: self.attempt("GET", url))
+
+    def attempt(self, method: str, url: str, body: bytes | None = None, headers: t.Any = None) -> Reply:
+        """One request, once. Unsuccessful for what may be tried again, AcmeError, AcmeNetworkError for the rest."""
+        if origin(url) != self._origin:
+            raise AcmeNetworkError(f"the CA names a URL outside its own server: {url[:200]!r}", url=url)
+        reply = self._exchange(method, url, body, dict(headers or {}, **{"User-Agent": USER_AGENT}))
+        self.received(reply)
+        if 200 <= reply.status < 300:
+            return reply
+        raise _refusal(reply)
+
+    def received(self, reply: Reply) -> None:
+        """Called for every reply, refusals too."""
+
+    def _exchange(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Reply:
+        try:
+            response = self._pool.request(
+                method, url, body=body, headers=headers, timeout=self._limits, retries=False, preload_content=False
+            )
+            try:
+                content = response.read(MAX_BODY + 1)
+            except BaseException:
+                response.close()
+                raise
+            if len(content) > MAX_BODY:
+                response.close()
+                raise AcmeNetworkError(f"the CA's answer is longer than {MAX_BODY} bytes", url=url)
+            response.release_conn()
+        except urllib3.exceptions.HTTPError as error:
+            raise _no_answer(error, url) from error
+        waits = parse_retry_after(response.headers.get("Retry-After"), self.clock.now())
+        return Reply(url, response.status, response.headers, content, waits)
+
+    def persist(
+        self, attempt: t.Callable[[], Reply], *, repeatable: bool = True, deadline: Deadline | None = None
+    ) -> Reply:
+        """Attempt until it succeeds, as RETRIES allows, within `timeout` seconds and the deadline.
+
+        repeatable: False for what must not be sent again unless it had no effect for certain.
+        """
+        seconds = self.timeout if deadline is None else min(self.timeout, deadline.remaining)
+        own = Deadline(self.clock, seconds)
+        failures = dict.fromkeys(Failure, 0)
+        while True:
+            try:
+                return attempt()
+            except Unsuccessful as miss:
+                rule = RETRIES[miss.failure]
+                failures[miss.failure] += 1
+                pause = self._pause(miss, rule, failures[miss.failure])
+                over = failures[miss.failure] >= rule.tries or pause > own.remaining
+                if over or not (repeatable or rule.clean):
+                    raise miss.error from miss
+                self.clock.sleep(pause)
+
+    def _pause(self, miss: Unsuccessful, rule: Rule, count: int) -> float:
+        """Seconds until the next attempt; infinite when the server wants more than this run has."""
+        if miss.retry_after is None:
+            return min(rule.pause * 2.0 ** (count - 1), MAX_PAUSE) * random.uniform(0.5, 1.5)
+        seconds = (miss.retry_after - self.clock.now()).total_seconds()
+        if miss.failure is Failure.LIMITED and seconds > SHORT_WAIT:
+            return float("inf")
+        return max(0.0, seconds)
+
+
+def _tls(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_path)
+    except (OSError, ssl.SSLError) as error:
+        raise AcmeNetworkError(
+            f"the CA file {ca_path} cannot be read: {error}", url="", remedy="Check ca_path: it must be a PEM file."
+        ) from error
+    if not validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        # Who switched it off knows; the module says so once.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return context
+
+
+def _pool(directory_url: str, context: ssl.SSLContext) -> t.Any:
+    """Connections for as many threads as there are, through the environment's proxy if it names one."""
+    host = urllib.parse.urlsplit(directory_url).hostname or ""
+    proxy = urllib.request.getproxies().get("https")
+    reqs = "CERT_REQUIRED" if context.verify_mode is ssl.CERT_REQUIRED else "CERT_NONE"
+    options: dict[str, t.Any] = {"maxsize": 32, "ssl_context": context, "cert_reqs": reqs}
+    if proxy and not urllib.request.proxy_bypass(host):
+        return urllib3.ProxyManager(proxy, **options)
+    return urllib3.PoolManager(**options)
+
+
+def _no_answer(error: Exception, url: str) -> Exception:
+    """What a failure of the connection means: certificate (final), not connected, or answer lost."""
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return AcmeNetworkError(
+            f"the TLS connection to the CA fails: {error}",
+            url=url,
+            remedy="For a private CA, name its root certificate in ca_path.",
+        )
+    unsent = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        urllib3.exceptions.ProxyError,
+    )
+    failure = Failure.CONNECT if isinstance(error, unsent) else Failure.LOST
+    return Unsuccessful(failure, AcmeNetworkError(f"{failure.value} from {url}: {error}", url=url))
+
+
+def _refusal(reply: Reply) -> Exception:
+    """What a reply that is no success means."""
+    if reply.status < 400:
+        return AcmeNetworkError(f"the CA answers with HTTP status {reply.status}, which is not followed", url=reply.url)
+    try:
+        document = json.loads(reply.body)
+    except ValueError:
+        # Some proxy's page: nothing of it is worth showing.
+        document = None
+    error = AcmeError.from_document(document, status=reply.status, url=reply.url, retry_after=reply.retry_after)
+    failure = _failure(error)
+    return error if failure is None else Unsuccessful(failure, error, reply.retry_after)
+
+
+def _failure(error: AcmeError) -> Failure | None:
+    """The row of RETRIES for a refusal; None for what is final."""
+    if error.is_a("badNonce"):
+        return Failure.NONCE
+    if error.status == 503:
+        return Failure.BUSY
+    if error.status >= 500:
+        return Failure.SERVER
+    # Without a time there is no telling when, and a paused account waits for a person.
+    if error.status == 429 and error.retry_after is not None and not error.is_a("paused"):
+        return Failure.LIMITED
+    return None
+
+
+__all__ = ("RETRIES", "Failure", "Reply", "Rule", "Transport", "Unsuccessful", "origin", "parse_retry_after")

@@ -1,0 +1,162 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""What is due on one firewall, and why: the inventory's wish against what the firewall holds.
+
+The firewall is the source of truth: nothing has to survive on the control node between two runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+
+from ._acme.renewal import ari_id, decide, fetch_window
+from ._acme.transport import Transport
+from ._errors import CertfleetError, stage
+from ._names import normalise_domains
+from ._x509 import KEY_TYPES, CertificateFacts
+from ._xgs.api import Firewall
+from ._xgs.certificates import StoredCertificate, check_name, read_certificates, versions
+from ._xgs.consumers import check_consumers, check_names, kinds_of, read_consumers, select
+
+RENEW, BIND, NOTHING = "renew", "bind", "none"
+# A run that died between upload and switch leaves a certificate that looks fine and that nobody uses. So for this long
+# after issuance the consumers are read as well; after it, one read a night is all.
+SETTLING = datetime.timedelta(days=3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """One certificate of the inventory. domains: A-labels, lower-case. consumers: None for those of the previous version."""
+
+    name: str
+    domains: tuple[str, ...]
+    consumers: tuple[str, ...] | None
+    key_type: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What decides. directory_url: of the ACME CA. period: until the next run looks. force: names to renew anyway, or all."""
+
+    directory_url: str
+    period: datetime.timedelta
+    force: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """action: RENEW (order, upload, bind), BIND (repoint consumers at what is there) or NOTHING."""
+
+    wanted: Wanted
+    action: str
+    reason: str
+    current: StoredCertificate | None
+    renew_at: datetime.datetime | None = None
+    consumers: tuple[str, ...] = ()
+
+    def as_dict(self, now: datetime.datetime) -> dict[str, t.Any]:
+        facts = self.current.facts if self.current else None
+        return {
+            "name": self.wanted.name,
+            "domains": list(self.wanted.domains),
+            "key_type": self.wanted.key_type,
+            "consumers": list(self.consumers or self.wanted.consumers or ()),
+            "action": self.action,
+            "reason": self.reason,
+            "current": self.current.name if self.current else None,
+            "fingerprint": facts.fingerprint if facts else None,
+            "not_after": facts.as_dict()["not_after"] if facts else None,
+            "days_left": round((facts.not_after - now) / datetime.timedelta(days=1), 1) if facts else None,
+            "lifetime_days": round((facts.not_after - facts.not_before) / datetime.timedelta(days=1), 1)
+            if facts
+            else None,
+            # By this the order tells the CA what it replaces (RFC 9773 §5).
+            "replaces": ari_id(self.current.chain[0]) if self.current else None,
+            "renew_at": f"{self.renew_at:%Y-%m-%dT%H:%M:%SZ}" if self.renew_at else None,
+        }
+
+
+def wanted_certificates(entries: t.Sequence[dict[str, t.Any]]) -> list[Wanted]:
+    """Check the inventory's list whole, before anything is asked of anybody. Raises CertfleetError, stage "plan"."""
+    if not entries:
+        raise CertfleetError(
+            "there is no certificate to keep",
+            stage="plan",
+            remedy="Give xgs_letsencrypt_certificates a name and domains.",
+        )
+    found: dict[str, Wanted] = {}
+    for entry in entries:
+        name = entry["name"]
+        with stage("plan", certificate=name):
+            check_name(name)
+            if name in found:
+                raise CertfleetError("two certificates have this name", remedy="Give each a name of its own.")
+            consumers = tuple(entry["consumers"]) if entry.get("consumers") else None
+            check_consumers(consumers or ())
+            found[name] = Wanted(
+                name, normalise_domains(entry["domains"]), consumers, entry.get("key_type") or KEY_TYPES[0]
+            )
+    return list(found.values())
+
+
+def judge(firewall: Firewall, wanted: t.Sequence[Wanted], ca: Transport, rules: Rules) -> list[Verdict]:
+    """What each certificate needs. One read of the firewall, and more only where something is due or has just changed."""
+    stored = read_certificates(firewall)
+    verdicts = []
+    for certificate in wanted:
+        with stage("plan", certificate=certificate.name):
+            verdicts.append(_judge(firewall, certificate, versions(certificate.name, stored), ca, rules))
+    return verdicts
+
+
+def _judge(
+    firewall: Firewall, wanted: Wanted, existing: list[StoredCertificate], ca: Transport, rules: Rules
+) -> Verdict:
+    now = firewall.clock.now()
+    current = existing[0] if existing else None
+    if current is None or current.facts is None:
+        return _with_consumers(firewall, Verdict(wanted, RENEW, "the firewall does not have it yet", None), existing)
+    reason = "forced" if rules.force else _difference(wanted, current, rules)
+    if reason:
+        return _with_consumers(firewall, Verdict(wanted, RENEW, reason, current), existing)
+    decision = decide(current.facts, window=fetch_window(ca, current.chain[0]), now=now, period=rules.period)
+    verdict = Verdict(wanted, RENEW if decision.due else NOTHING, decision.reason, current, decision.renew_at)
+    if verdict.action == RENEW or len(existing) > 1 or now < current.facts.not_before + SETTLING:
+        return _with_consumers(firewall, verdict, existing)
+    return verdict
+
+
+def _difference(wanted: Wanted, current: StoredCertificate, rules: Rules) -> str | None:
+    """Why the current certificate is not the one that is wanted, whatever its age."""
+    facts = t.cast(CertificateFacts, current.facts)
+    if set(facts.names) != set(wanted.domains):
+        return f"its names are {', '.join(facts.names)}"
+    if facts.key_type != wanted.key_type:
+        return f"its key is {facts.key_type}, not {wanted.key_type}"
+    if not current.has_key:
+        return "the firewall does not have its private key"
+    if "(STAGING)" in facts.issuer and "staging" not in rules.directory_url:
+        return "it was issued by a staging CA, which nobody trusts"
+    return None
+
+
+def _with_consumers(firewall: Firewall, verdict: Verdict, existing: list[StoredCertificate]) -> Verdict:
+    """Name the consumers, and notice those that do not use the current version."""
+    wanted = verdict.wanted
+    consumers = read_consumers(firewall, kinds_of(wanted.consumers))
+    selected = select(consumers, wanted.consumers, [version.name for version in existing])
+    check_names(selected, wanted.domains)
+    astray = [
+        str(consumer) for consumer in selected if not verdict.current or consumer.certificate != verdict.current.name
+    ]
+    if verdict.action == NOTHING and astray:
+        verdict = dataclasses.replace(verdict, action=BIND, reason=f"{', '.join(astray)} does not use it yet")
+    return dataclasses.replace(verdict, consumers=tuple(str(consumer) for consumer in selected))
+
+
+__all__ = ("BIND", "NOTHING", "RENEW", "Rules", "Verdict", "Wanted", "judge", "wanted_certificates")

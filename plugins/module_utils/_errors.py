@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""The one kind of error that a user sees: what went wrong, where, and what to do next."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+STAGES = ("plan", "account", "responder", "open", "order", "close", "upload", "bind", "verify", "prune")
+
+
+class CertfleetError(Exception):
+    """A failure that a user can act on.
+
+    problem: one sentence in the user's terms, without secrets.
+    remedy: what to do next.
+    stage: one of STAGES; firewall, certificate: names from the inventory. Whoever knows them sets them, see stage().
+    details: more for machines; ends up in the result of the task.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        remedy: str = "",
+        stage: str | None = None,
+        firewall: str | None = None,
+        certificate: str | None = None,
+        details: dict[str, t.Any] | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+        self.stage = stage
+        self.firewall = firewall
+        self.certificate = certificate
+        self.details = details or {}
+
+    def locate(self, *, stage: str | None = None, firewall: str | None = None, certificate: str | None = None) -> None:
+        """Fill in what the place of the error did not know; what it knew stays."""
+        self.stage = self.stage or stage
+        self.firewall = self.firewall or firewall
+        self.certificate = self.certificate or certificate
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.firewall, self.certificate, self.stage) if part)
+        text = f"{where}: {self.problem}" if where else self.problem
+        return f"{text.rstrip('.')}. {self.remedy}".rstrip() if self.remedy else text
+
+
+@contextlib.contextmanager
+def stage(name: str, *, firewall: str | None = None, certificate: str | None = None) -> t.Iterator[None]:
+    """Everything that fails inside is reported as of this stage, firewall and certificate."""
+    try:
+        yield
+    except CertfleetError as error:
+        error.locate(stage=name, firewall=firewall, certificate=certificate)
+        raise
+
+
+__all__ = ("STAGES", "CertfleetError", "stage")

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""Files that hold keys: nobody else reads them, and nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+
+from ._errors import CertfleetError
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def _failed(action: str, path: str, error: OSError) -> CertfleetError:
+    return CertfleetError(f"cannot {action} {path}: {error.strerror or error}")
+
+
+def _sync_directory(path: str) -> None:
+    """Make a rename or link in the directory survive a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_temporary(path: str, data: bytes) -> str:
+    """The data, on the disk, in a new file (0600) next to `path`."""
+    fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".certfleet-")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary
+
+
+def write_private(path: str, data: bytes) -> None:
+    """Put the data into a file of mode 0600, at once or not at all. CertfleetError when that fails."""
+    path = os.path.abspath(path)
+    try:
+        temporary = _write_temporary(path, data)
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _sync_directory(os.path.dirname(path))
+    except OSError as error:
+        raise _failed("write", path, error) from error
+
+
+def create_private(path: str, data: bytes) -> bool:
+    """As write_private(), but only where there is no such file yet.
+
+    False when there was one, which stays as it is: of several processes one is first, and all end with its data.
+    """
+    path = os.path.abspath(path)
+    try:
+        temporary = _write_temporary(path, data)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(temporary)
+        _sync_directory(os.path.dirname(path))
+    except OSError as error:
+        raise _failed("create", path, error) from error
+    return True
+
+
+def read_private(path: str) -> bytes:
+    """The contents of a key file. CertfleetError when group or others may read it too."""
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if mode & _OTHERS:
+                raise CertfleetError(
+                    f"{path} is accessible by others (mode {stat.S_IMODE(mode):04o})", remedy=f"chmod 0600 {path}"
+                )
+            return file.read()
+    except OSError as error:
+        raise _failed("read", path, error) from error
+
+
+def make_private_directory(path: str) -> None:
+    """Make sure of a directory that only this user enters (0700); missing parents are made too.
+
+    CertfleetError when it is there but belongs to someone else, is a link or is accessible by others.
+    """
+    path = os.path.abspath(path)
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+        status = os.lstat(path)
+    except OSError as error:
+        raise _failed("make the directory", path, error) from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise CertfleetError(f"{path} is not a directory", remedy="Remove it, or name another directory.")
+    if status.st_uid != os.geteuid():
+        raise CertfleetError(
+            f"the directory {path} belongs to another user (uid {status.st_uid})",
+            remedy="Remove it, or name another directory.",
+        )
+    if status.st_mode & _OTHERS:
+        raise CertfleetError(
+            f"the directory {path} is accessible by others (mode {stat.S_IMODE(status.st_mode):04o})",
+            remedy=f"chmod 0700 {path}",
+        )
+
+
+__all__ = ("create_private", "make_private_directory", "read_private", "write_private")

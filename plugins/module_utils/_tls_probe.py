@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""What does this endpoint serve? A TLS handshake, as a visitor makes it, without asking anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import socket
+import ssl
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """The answer of one endpoint: the certificate it showed, or the reason why there was none."""
+
+    address: str
+    port: int
+    server_name: str | None
+    certificate: bytes | None = dataclasses.field(default=None, repr=False)
+    problem: str = ""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the leaf certificate, lower-case hexadecimal."""
+        return hashlib.sha256(self.certificate).hexdigest() if self.certificate else None
+
+    def __str__(self) -> str:
+        name = f" for {self.server_name}" if self.server_name else ""
+        return f"{self.address}:{self.port}{name}"
+
+
+def probe(address: str, port: int, server_name: str | None = None, timeout: float = 5.0) -> Served:
+    """Shake hands once. timeout: seconds. Trust is not the question here, so nothing is verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with socket.create_connection((address, port), timeout=timeout) as plain:
+            with context.wrap_socket(plain, server_hostname=server_name) as secure:
+                return Served(address, port, server_name, secure.getpeercert(binary_form=True))
+    except (OSError, ValueError) as error:
+        return Served(address, port, server_name, problem=str(error) or type(error).__name__)
+
+
+__all__ = ("Served", "probe")

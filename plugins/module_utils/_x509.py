@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""Certificates and keys: read, make, compare and check them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+import typing as t
+
+from ._errors import CertfleetError
+from ._libraries import InvalidSignature, UnsupportedAlgorithm, ec, hashes, rsa, serialization, x509
+
+if t.TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    PrivateKey = t.Union[RSAPrivateKey, EllipticCurvePrivateKey]
+
+KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ec256", "ec384")
+# How far the clocks of the CA and of this machine may be apart.
+CLOCK_SKEW = datetime.timedelta(hours=1)
+
+_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class CertificateFacts:
+    """What is public and worth telling about a certificate.
+
+    fingerprint: SHA-256, lower-case hex; names: DNS SANs, lower-case; dates: aware, UTC;
+    key_type: one of KEY_TYPES or a similar word.
+    """
+
+    fingerprint: str
+    serial: int
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+    key_type: str
+    self_signed: bool
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """The same as JSON takes it: ISO 8601 dates with Z, the serial in hex."""
+        plain = dataclasses.asdict(self)
+        plain.update(
+            serial=f"{self.serial:x}",
+            names=list(self.names),
+            not_before=f"{self.not_before:%Y-%m-%dT%H:%M:%SZ}",
+            not_after=f"{self.not_after:%Y-%m-%dT%H:%M:%SZ}",
+        )
+        return plain
+
+    def covers(self, domains: t.Iterable[str]) -> tuple[str, ...]:
+        """The domains that are NOT covered: nothing when all are. A wildcard covers one label (RFC 9525 §6.3)."""
+        return tuple(
+            domain
+            for domain in (domain.lower() for domain in domains)
+            if domain not in self.names and f"*.{domain.partition('.')[2]}" not in self.names
+        )
+
+
+def split_pem(data: bytes | str) -> list[bytes]:
+    """Every PEM block in the data, whatever its kind, each ended by a newline."""
+    raw = data.encode() if isinstance(data, str) else data
+    return [match.group(0) + b"\n" for match in _PEM.finditer(raw)]
+
+
+def load_certificates(pem: bytes | str) -> list[x509.Certificate]:
+    """All certificates in PEM data, in order; other blocks are passed over. CertfleetError when one is unreadable."""
+    blocks = [block for block in split_pem(pem) if block.startswith(b"-----BEGIN CERTIFICATE-----")]
+    try:
+        return [x509.load_pem_x509_certificate(block) for block in blocks]
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertfleetError(f"a certificate cannot be read: {error}") from error
+
+
+def fingerprint(cert: x509.Certificate) -> str:
+    """SHA-256 of the DER form, lower-case hex."""
+    return cert.fingerprint(hashes.SHA256()).hex()
+
+
+def _key_type(public_key: t.Any) -> str:
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return f"rsa{public_key.key_size}"
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        return f"ec{public_key.key_size}"
+    return type(public_key).__name__.lower().replace("publickey", "").strip("_")
+
+
+def _issued_by(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's name stands in the certificate and its key made the signature."""
+    try:
+        cert.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _dns_names(cert: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+
+
+def facts(cert: x509.Certificate) -> CertificateFacts:
+    """The facts of a certificate. CertfleetError when its contents are broken."""
+    try:
+        return CertificateFacts(
+            fingerprint=fingerprint(cert),
+            serial=cert.serial_number,
+            subject=cert.subject.rfc4514_string(),
+            issuer=cert.issuer.rfc4514_string(),
+            names=_dns_names(cert),
+            not_before=cert.not_valid_before_utc,
+            not_after=cert.not_valid_after_utc,
+            key_type=_key_type(cert.public_key()),
+            self_signed=_issued_by(cert, cert),
+        )
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        raise CertfleetError(f"a certificate cannot be understood: {error}") from error
+
+
+def load_private_key(pem: bytes | str, passphrase: str | None = None) -> PrivateKey:
+    """An RSA or EC key from PEM. CertfleetError (never with key material) when that fails."""
+    data = pem.encode() if isinstance(pem, str) else pem
+    try:
+        key = serialization.load_pem_private_key(data, passphrase.encode() if passphrase else None)
+    except TypeError as error:
+        problem = "needs a passphrase" if not passphrase else "is not encrypted, but a passphrase was given"
+        raise CertfleetError(f"the private key {problem}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        remedy = "Check the passphrase." if passphrase else "Give an RSA or EC key in PEM."
+        raise CertfleetError("the private key cannot be read", remedy=remedy) from error
+    if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)):
+        raise CertfleetError("the private key is of an unsupported kind", remedy="Give an RSA or EC key.")
+    return key
+
+
+def generate_private_key(key_type: str) -> PrivateKey:
+    """A new key of one of KEY_TYPES."""
+    if key_type not in KEY_TYPES:
+        raise CertfleetError(f"unknown key type {key_type!r}", remedy=f"Use one of {', '.join(KEY_TYPES)}.")
+    if key_type.startswith("rsa"):
+        return rsa.generate_private_key(public_exponent=65537, key_size=int(key_type[3:]))
+    return ec.generate_private_key(ec.SECP256R1() if key_type == "ec256" else ec.SECP384R1())
+
+
+def private_key_pem(key: PrivateKey) -> bytes:
+    """PKCS#8, not encrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def make_csr(key: PrivateKey, domains: t.Iterable[str]) -> bytes:
+    """A request in DER with the domains as SANs and an empty subject: CAs take the names from the SANs."""
+    names = x509.SubjectAlternativeName([x509.DNSName(domain) for domain in domains])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def _public_der(public_key: t.Any) -> bytes:
+    return t.cast(
+        bytes,
+        public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+def key_matches(cert: x509.Certificate, key: PrivateKey) -> bool:
+    """Whether the certificate was made for this key."""
+    return _public_der(cert.public_key()) == _public_der(key.public_key())
+
+
+def check_issued(
+    chain: t.Sequence[x509.Certificate], key: PrivateKey, domains: t.Iterable[str], now: datetime.datetime
+) -> None:
+    """Refuse a chain (leaf first) that must not reach a firewall: CertfleetError says what is wrong with it.
+
+    The end of the chain is not compared with any trust store: which roots its users trust is not ours to know.
+    """
+    if not chain:
+        raise CertfleetError("the CA delivered no certificate")
+    leaf = chain[0]
+    if not key_matches(leaf, key):
+        raise CertfleetError("the certificate does not belong to the private key")
+    missing = facts(leaf).covers(domains)
+    if missing:
+        raise CertfleetError(f"the certificate lacks the name(s) {', '.join(missing)}")
+    if not leaf.not_valid_before_utc - CLOCK_SKEW <= now <= leaf.not_valid_after_utc + CLOCK_SKEW:
+        raise CertfleetError(
+            f"the certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} to "
+            f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, which is not now",
+            remedy="Check the clock of this machine.",
+        )
+    for cert, issuer in zip(chain, chain[1:]):
+        if not _issued_by(cert, issuer):
+            raise CertfleetError(
+                f"the chain is broken: {issuer.subject.rfc4514_string()} did not issue "
+                f"{cert.subject.rfc4514_string() or 'the certificate'}"
+            )
+
+
+__all__ = (
+    "CLOCK_SKEW",
+    "KEY_TYPES",
+    "CertificateFacts",
+    "check_issued",
+    "facts",
+    "fingerprint",
+    "generate_private_key",
+    "key_matches",
+    "load_certificates",
+    "load_private_key",
+    "make_csr",
+    "private_key_pem",
+    "split_pem",
+)

@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""One POST to the firewall's XML API over TLS that is verified, by CA or by pinned fingerprint."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import ssl
+import typing as t
+
+from .._libraries import urllib3
+from .._tls_probe import probe
+from .errors import XgsConnectionError
+
+PATH = "/webconsole/APIController"
+# A Get of all certificate authorities carries some hundred certificates: well under a megabyte.
+MAX_BODY = 32 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """Where the API is and how its TLS certificate is verified.
+
+    fingerprint: SHA-256 of the certificate, hexadecimal. The pin vouches for a certificate that no CA does; one that
+    verifies the ordinary way is accepted as well, because replacing the pinned certificate is what we are here for.
+    server_name: the name to verify, where `host` is an address.
+    connect_timeout, timeout: seconds. A write takes a real firewall 5 to 20 s (measured), a full read longer.
+    """
+
+    host: str
+    port: int = 4444
+    validate_certs: bool = True
+    ca_path: str | None = None
+    fingerprint: str | None = None
+    server_name: str | None = None
+    connect_timeout: float = 10.0
+    timeout: float = 120.0
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A part of a multipart upload. The firewall finds it by its file name, not by the part's name (measured)."""
+
+    name: str
+    content: bytes = dataclasses.field(repr=False)
+
+
+class Transport:
+    """Sends request documents to one endpoint, and keeps the connection between them."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._pools = _pools(endpoint)
+
+    def post(self, document: bytes, files: t.Sequence[File] = ()) -> bytes:
+        """Send one request document, return the body of the answer.
+
+        Raises XgsConnectionError; its `sent` is False only where the firewall certainly acted on nothing.
+        """
+        fields = [("reqxml", document.decode())]
+        fields += [("file", (file.name, file.content, "application/octet-stream")) for file in files]
+        refusal = ""
+        for pool in self._pools:
+            try:
+                return self._post(pool, fields, multipart=bool(files))
+            except urllib3.exceptions.SSLError as error:
+                refusal = str(error)
+        shown = probe(self.endpoint.host, self.endpoint.port).fingerprint
+        raise XgsConnectionError(
+            f"the TLS certificate of {self.endpoint} is not trusted: {refusal}",
+            remedy="Set ca_path, or name in tls_server_name what it is issued for; or, after comparing it with the one that"
+            f" the console shows, set fingerprint to its SHA-256, {shown}.",
+            sent=False,
+        )
+
+    def trust(self, fingerprint: str) -> None:
+        """Accept this certificate as well; what was trusted before stays so."""
+        self._pools.insert(0, _pinning_pool(self.endpoint, fingerprint))
+
+    def _post(self, pool: t.Any, fields: t.Any, *, multipart: bool) -> bytes:
+        endpoint = self.endpoint
+        try:
+            answer = pool.request(
+                "POST",
+                PATH,
+                fields=fields,
+                encode_multipart=multipart,
+                timeout=urllib3.Timeout(connect=endpoint.connect_timeout, read=endpoint.timeout),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            body: bytes = answer.read(MAX_BODY + 1)
+            answer.release_conn()
+        except urllib3.exceptions.SSLError:
+            raise
+        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
+            reason = str(error.__cause__ or f"no answer within {endpoint.connect_timeout:g} s")
+            raise XgsConnectionError(
+                f"no connection to {endpoint}: {reason}", remedy=_UNREACHABLE, sent=False
+            ) from error
+        except urllib3.exceptions.TimeoutError as error:
+            raise XgsConnectionError(
+                f"no answer from {endpoint} within {endpoint.timeout:g} s",
+                remedy="The firewall may be busy; try again, or raise the option timeout.",
+                sent=True,
+            ) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise XgsConnectionError(
+                f"{endpoint} broke off the exchange: {error}", remedy="Try again.", sent=True
+            ) from error
+        return _checked(answer.status, body, endpoint)
+
+
+def _checked(status: int, body: bytes, endpoint: Endpoint) -> bytes:
+    if len(body) > MAX_BODY:
+        raise XgsConnectionError(f"the answer of {endpoint} is larger than {MAX_BODY} bytes", sent=True)
+    if status != 200 or body.lstrip()[:9].lower().startswith((b"<html", b"<!doctype")):
+        raise XgsConnectionError(
+            f"{endpoint} does not answer as the XML API does, but with HTTP status {status} and a page",
+            remedy="Give the port of the web admin console (4444 unless it was changed).",
+            sent=False,
+        )
+    return body
+
+
+_UNREACHABLE = (
+    "Check the address and the port of the web admin console, and that it may be reached from here"
+    " (Administration > Device access)."
+)
+
+
+@functools.lru_cache(maxsize=None)
+def _verifying_context(ca_path: str | None) -> ssl.SSLContext:
+    # Loading the CA bundle costs 40 ms of CPU (measured): once per process and CA file.
+    return ssl.create_default_context(cafile=ca_path)
+
+
+@functools.lru_cache(maxsize=None)
+def _unverifying_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _pool(endpoint: Endpoint, **tls: t.Any) -> t.Any:
+    return urllib3.HTTPSConnectionPool(endpoint.host, endpoint.port, maxsize=1, **tls)
+
+
+def _pinning_pool(endpoint: Endpoint, fingerprint: str) -> t.Any:
+    return _pool(
+        endpoint,
+        ssl_context=_unverifying_context(),
+        assert_fingerprint=fingerprint.replace(":", ""),
+        assert_hostname=False,
+    )
+
+
+def _pools(endpoint: Endpoint) -> list[t.Any]:
+    """The ways in which the certificate may be trusted, in the order of trial."""
+    if not endpoint.validate_certs:
+        # Who switched it off knows.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        return [_pool(endpoint, ssl_context=_unverifying_context(), cert_reqs="CERT_NONE", assert_hostname=False)]
+    name: dict[str, t.Any] = {}
+    if endpoint.server_name:
+        name = {"server_hostname": endpoint.server_name, "assert_hostname": endpoint.server_name}
+    pools = [_pool(endpoint, ssl_context=_verifying_context(endpoint.ca_path), **name)]
+    if endpoint.fingerprint:
+        pools.insert(0, _pinning_pool(endpoint, endpoint.fingerprint))
+    return pools
+
+
+__all__ = ("Endpoint", "File", "Transport")

@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""The window: the firewall's port is open inside a `with`, and closed again however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import signal
+import threading
+import types
+import typing as t
+import uuid
+
+from .._clock import Deadline
+from .._errors import CertfleetError, stage
+from .api import Firewall
+from .change import Change
+from .dnat import Forward, plan_absent, plan_present, plan_swept, read_objects
+from .lease import lease, read_time_zone
+
+
+def new_run_id() -> str:
+    """Tells the objects of one run from those of another."""
+    return uuid.uuid4().hex[:8]
+
+
+@dataclasses.dataclass
+class Window:
+    """Opens and closes a forward once. opened_at, closed_at: aware, UTC."""
+
+    firewall: Firewall
+    forward: Forward
+    run: str = dataclasses.field(default_factory=new_run_id)
+    # Seconds for which closing is tried anew while the firewall does not answer; then the lease has to do it.
+    patience: float = 60.0
+    opened_at: datetime.datetime | None = None
+    closed_at: datetime.datetime | None = None
+
+    def plan(self) -> Change:
+        """What opening would write, after what other runs left behind."""
+        objects = read_objects(self.firewall)
+        now = self.firewall.clock.now()
+        ends = lease(now, self.forward.lease, read_time_zone(self.firewall), self.run)
+        return plan_present(objects, self.forward, ends, now)
+
+    @property
+    def seconds(self) -> float:
+        """How long the port was open."""
+        if self.opened_at is None or self.closed_at is None:
+            return 0.0
+        return (self.closed_at - self.opened_at).total_seconds()
+
+    @contextlib.contextmanager
+    def __call__(self) -> t.Iterator[None]:
+        """Raises CertfleetError of stage "open" or "close"."""
+        with stage("open"):
+            self._sweep()
+            change = self.plan()
+        try:
+            with stage("open"):
+                change.apply(self.firewall)
+            self.opened_at = self.firewall.clock.now()
+            yield
+        finally:
+            self._close()
+
+    def _sweep(self) -> None:
+        """Clear away what runs that were killed left behind, once their lease is over."""
+        plan_swept(read_objects(self.firewall), self.firewall.clock.now()).apply(self.firewall)
+
+    def _close(self) -> None:
+        with stage("close"):
+            for _try in Deadline(self.firewall.clock, self.patience).tries((2.0, 4.0, 8.0, 16.0, 30.0)):
+                try:
+                    plan_absent(read_objects(self.firewall), self.forward.name).apply(self.firewall)
+                    break
+                except CertfleetError as error:
+                    failure = error
+            else:
+                failure.remedy += (
+                    " Until the lease ends the port stays open; xgs_dnat_port with state=absent closes it."
+                )
+                raise failure
+        self.closed_at = self.firewall.clock.now()
+
+
+class Interrupted(BaseException):
+    """A signal asked the process to end; raised once, so that `finally` can do its work."""
+
+
+@contextlib.contextmanager
+def orderly_end() -> t.Iterator[None]:
+    """Turn the first SIGTERM or SIGINT into an exception and ignore the rest until the block is left.
+
+    Without that no `finally` runs at SIGTERM, and a second signal, as Ansible's own clean-up sends it, breaks it off (measured).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: types.FrameType | None) -> None:
+        for other in previous:
+            signal.signal(other, signal.SIG_IGN)
+        raise Interrupted(signal.Signals(number).name)
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in previous:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+__all__ = ("Interrupted", "Window", "new_run_id", "orderly_end")

@@ -1,0 +1,289 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: acme_http01_order
+short_description: Obtain certificates from an ACME CA by HTTP-01, with the firewall's port open for just that long
+version_added: 1.0.0
+author: certfleet contributors (@certfleet)
+description:
+  - Orders a list of certificates, has their names validated over HTTP, and stores key and chain of each in a private directory.
+    Each certificate succeeds or fails alone.
+  - With O(port_forward) the module opens the firewall's port when a validation is pending, and not otherwise, and closes it as soon as the
+    validations are over, whatever their outcome. That happens in one process, so the port is never open longer than this firewall needs it.
+  - The answers to the CA come from M(certfleet.sophos_xgs.acme_http01_responder), or from any web server that knows the account's thumbprint.
+options:
+  certificates:
+    description: What to obtain.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Names the certificate in the result, and its folder in O(output_dir).
+        type: str
+        required: true
+      domains:
+        description: DNS names, 100 at the most.
+        type: list
+        elements: str
+        required: true
+      key_type:
+        description: Kind of the new private key.
+        type: str
+        choices: [rsa2048, rsa3072, rsa4096, ec256, ec384]
+        default: rsa2048
+      replaces:
+        description: Identifier of the certificate that this one replaces (RFC 9773), as M(certfleet.sophos_xgs.xgs_cert_plan) returns it.
+        type: str
+      fingerprint:
+        description: SHA-256 of that certificate. It is not taken from O(output_dir) again.
+        type: str
+  output_dir:
+    description:
+      - Directory, accessible by this user only, for keys and chains. It is made if need be.
+      - What a former run left there, issued for the same names and still fresh, is returned instead of ordered again.
+    type: path
+    required: true
+  account_uri:
+    description:
+      - URL of the account, as M(certfleet.sophos_xgs.acme_account) returns it. Without it the CA is asked by the key.
+    type: str
+  port_forward:
+    description:
+      - The options of M(certfleet.sophos_xgs.xgs_dnat_port), but for C(state). The connection options come from the inventory here as there.
+      - Without it nothing is opened; the port must lead to the responder already.
+    type: dict
+  order_timeout:
+    description: Seconds for the whole of it.
+    type: int
+    default: 300
+extends_documentation_fragment:
+  - certfleet.sophos_xgs._acme
+  - certfleet.sophos_xgs._attributes
+attributes:
+  check_mode:
+    support: full
+    details: Neither the CA nor the firewall is written to; that each certificate would be obtained is taken for granted.
+  diff_mode:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Obtain a certificate through the firewall's port 80
+  certfleet.sophos_xgs.acme_http01_order:
+    account_key_path: ~/.config/certfleet/account.pem
+    output_dir: /var/lib/certfleet/fw1
+    certificates:
+      - name: OWA
+        domains: [owa.example.com, exchange.example.com]
+    port_forward:
+      target: 10.0.0.20
+      zone: DMZ
+  register: order
+
+- name: Put it on the firewall
+  certfleet.sophos_xgs.xgs_cert_upload:
+    name: OWA
+    certificate_path: "{{ order.certificates[0].certificate_path }}"
+    private_key_path: "{{ order.certificates[0].private_key_path }}"
+"""
+
+RETURN = r"""
+certificates:
+  description: One result for each certificate, in the order of the option.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: OWA
+      domains: [owa.example.com, exchange.example.com]
+      failed: false
+      changed: true
+      certificate_path: /var/lib/certfleet/fw1/OWA/fullchain.pem
+      private_key_path: /var/lib/certfleet/fw1/OWA/privkey.pem
+      fingerprint: 1a2b3c4d00000000000000000000000000000000000000000000000000000000
+      not_after: "2027-02-19T04:00:00Z"
+  contains:
+    failed:
+      description: Whether it could not be obtained; then C(msg), C(stage) and C(problem) say why.
+      type: bool
+      returned: always
+    certificate_path:
+      description: Certificate and chain, PEM.
+      type: str
+      returned: when obtained
+    private_key_path:
+      description: Private key, PEM, readable by this user only.
+      type: str
+      returned: when obtained
+window:
+  description: The opening, if there was one.
+  returned: with O(port_forward)
+  type: dict
+  sample:
+    opened_at: "2026-11-21T05:00:00Z"
+    closed_at: "2026-11-21T05:00:04Z"
+    seconds: 4.0
+    writes: 10
+"""
+
+import contextlib
+import typing as t
+
+from ..module_utils._acme.account import ensure_account
+from ..module_utils._acme.client import AcmeClient
+from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, obtain
+from ..module_utils._acme_options import acme_spec, client_from
+from ..module_utils._errors import CertfleetError, stage
+from ..module_utils._names import normalise_domains
+from ..module_utils._runner import Arguments, Outcome, Params, failure_result, run_module
+from ..module_utils._store import CHAIN, KEY, Store
+from ..module_utils._xgs.certificates import check_name
+from ..module_utils._xgs.window import Interrupted, Window, orderly_end
+from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
+
+ARGUMENTS = Arguments(
+    spec={
+        **acme_spec(),
+        "certificates": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {
+                "name": {"type": "str", "required": True},
+                "domains": {"type": "list", "elements": "str", "required": True},
+                "key_type": {
+                    "type": "str",
+                    "choices": ["rsa2048", "rsa3072", "rsa4096", "ec256", "ec384"],
+                    "default": "rsa2048",
+                    "no_log": False,
+                },
+                "replaces": {"type": "str"},
+                "fingerprint": {"type": "str"},
+            },
+        },
+        "output_dir": {"type": "path", "required": True},
+        "account_uri": {"type": "str"},
+        "port_forward": {"type": "dict", "options": {**xgs_spec(), **forward_spec()}},
+        "order_timeout": {"type": "int", "default": 300},
+    },
+    connection="port_forward",
+)
+
+
+def run(params: Params, check_mode: bool) -> Outcome:
+    requests = [_request(entry) for entry in params["certificates"]]
+    window = _window(params["port_forward"])
+    if check_mode:
+        return _predict(requests, window)
+    with stage("order"):
+        store = Store(params["output_dir"])
+    replaced = {entry["name"]: entry["fingerprint"] for entry in params["certificates"]}
+    results: dict[str, IssuedCertificate | FailedCertificate] = {}
+    for request in requests:
+        found = store.find(request, replaced[request.name])
+        if found:
+            results[request.name] = found
+    missing = [request for request in requests if request.name not in results]
+    failure = None
+    if missing:
+        client = _client(params)
+        try:
+            with orderly_end():
+                obtained = obtain(
+                    client,
+                    missing,
+                    window=window or contextlib.nullcontext,
+                    store=store,
+                    timeout=params["order_timeout"],
+                )
+        except Interrupted as signal:
+            raise CertfleetError(
+                f"ended by {signal}; the port is closed", stage="order", remedy="Run again."
+            ) from signal
+        results.update((result.request.name, result) for result in obtained.results)
+        failure = obtained.close_error
+    entries = [_entry(store, results[request.name], request in missing) for request in requests]
+    facts = {"certificates": entries, "window": _opening(window)}
+    errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
+    return Outcome(any(entry["changed"] for entry in entries), facts, failure=failure or _joined(errors))
+
+
+def _request(entry: Params) -> CertificateRequest:
+    with stage("plan", certificate=entry["name"]):
+        check_name(entry["name"])
+        return CertificateRequest(
+            entry["name"], normalise_domains(entry["domains"]), key_type=entry["key_type"], replaces=entry["replaces"]
+        )
+
+
+def _window(options: Params | None) -> Window | None:
+    return Window(firewall_from(options), forward_from(options)) if options is not None else None
+
+
+def _client(params: Params) -> AcmeClient:
+    with stage("account"):
+        client = client_from(params)
+        if params["account_uri"]:
+            client.account_uri = params["account_uri"]
+        else:
+            ensure_account(client, contact=[], terms_agreed=False, only_existing=True)
+        return client
+
+
+def _predict(requests: list[CertificateRequest], window: Window | None) -> Outcome:
+    """Check mode: what would be ordered, and what would be opened on the firewall meanwhile."""
+    after: dict[str, t.Any] = {"certificates": {request.name: list(request.domains) for request in requests}}
+    if window is not None:
+        with stage("open"):
+            after["port_forward"] = window.plan().after
+    entries = [
+        {"name": request.name, "domains": list(request.domains), "failed": False, "changed": True}
+        for request in requests
+    ]
+    return Outcome(True, {"certificates": entries}, {}, after)
+
+
+def _entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool) -> dict[str, t.Any]:
+    request = result.request
+    entry = {"name": request.name, "domains": list(request.domains), "failed": False, "changed": False}
+    if isinstance(result, FailedCertificate):
+        result.error.locate(stage="order", certificate=request.name)
+        return {**entry, **failure_result(result.error)}
+    return {
+        **entry,
+        "changed": new,
+        "certificate_path": store.path(request, CHAIN),
+        "private_key_path": store.path(request, KEY),
+        "order_uri": result.order_uri,
+        **{
+            key: value for key, value in result.facts.as_dict().items() if key in ("fingerprint", "not_after", "issuer")
+        },
+    }
+
+
+def _opening(window: Window | None) -> dict[str, t.Any] | None:
+    if window is None or window.opened_at is None:
+        return None
+    times = {"opened_at": window.opened_at, "closed_at": window.closed_at}
+    shown = {key: f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else None for key, time in times.items()}
+    return {**shown, "seconds": round(window.seconds, 1), "writes": window.firewall.writes}
+
+
+def _joined(errors: list[CertfleetError]) -> CertfleetError | None:
+    """The first error, and the others in words; each stands in its certificate's own result as well."""
+    if errors and len(errors) > 1:
+        errors[0].remedy += "".join(f" Besides: {error}" for error in errors[1:])
+    return errors[0] if errors else None
+
+
+def main() -> None:
+    run_module(ARGUMENTS, run)
+
+
+if __name__ == "__main__":
+    main()

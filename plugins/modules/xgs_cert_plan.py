@@ -1,0 +1,186 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: xgs_cert_plan
+short_description: Decide which certificates of a Sophos XGS firewall are due, and why
+version_added: 1.0.0
+author: certfleet contributors (@certfleet)
+description:
+  - Compares the certificates that a firewall shall have with those that it has, and says for each what has to be done and why.
+    Nothing is written, neither on the firewall nor at the CA.
+  - A certificate is due when the firewall does not have it, when its names or its key type differ, when the CA's renewal information
+    (RFC 9773) says so, or, at a CA without that, when a third of its lifetime is left, half for lifetimes under ten days.
+  - One that is not due costs one read of the firewall and one question to the CA. For three days after issuance its consumers are read too,
+    so that one which was uploaded and never put to use is noticed.
+  - All options are checked before anything is requested.
+options:
+  certificates:
+    description:
+      - The certificates that the firewall shall have.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the certificate on the firewall, without its version. 1 to 32 letters, digits, V(_), V(.) and V(-).
+        type: str
+        required: true
+      domains:
+        description: DNS names, 100 at the most. International names may be written as they are read.
+        type: list
+        elements: str
+        required: true
+      consumers:
+        description:
+          - Who shall use it, as in O(certfleet.sophos_xgs.xgs_cert_bind#module:consumers).
+          - Without it, whatever uses an earlier version.
+        type: list
+        elements: str
+      key_type:
+        description: The key's kind. RSA is what every consumer on every firmware takes.
+        type: str
+        choices: [rsa2048, rsa3072, rsa4096, ec256, ec384]
+        default: rsa2048
+  acme_directory:
+    description: URL of the CA's ACME directory.
+    type: str
+    default: https://acme-v02.api.letsencrypt.org/directory
+  acme_ca_path:
+    description:
+      - File with the certificate authorities that vouch for the ACME server, instead of the system's.
+      - E(ACME_CA_PATH) counts without it.
+    type: path
+  port_forward:
+    description: What will be forwarded, see O(certfleet.sophos_xgs.acme_http01_order#module:port_forward). Checked here, used there.
+    type: dict
+  force:
+    description: Whether everything is due.
+    type: bool
+    default: false
+  period:
+    description: Hours until the plan is made again. A certificate that would become due in between is due now.
+    type: int
+    default: 12
+extends_documentation_fragment:
+  - certfleet.sophos_xgs._xgs
+  - certfleet.sophos_xgs._attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+"""
+
+EXAMPLES = r"""
+- name: What is due
+  certfleet.sophos_xgs.xgs_cert_plan:
+    certificates:
+      - name: OWA
+        domains: [owa.example.com, exchange.example.com]
+        consumers: [webadmin, "waf:OWA rule"]
+"""
+
+RETURN = r"""
+certificates:
+  description: One verdict for each certificate.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: OWA
+      domains: [owa.example.com, exchange.example.com]
+      key_type: rsa2048
+      consumers: [webadmin, "waf:OWA rule"]
+      action: renew
+      reason: the firewall does not have it yet
+      current:
+      fingerprint:
+      not_after:
+      days_left:
+      lifetime_days:
+      replaces:
+      renew_at:
+  contains:
+    action:
+      description: V(renew) (order, upload, bind), V(bind) (the certificate is there, but not all consumers use it) or V(none).
+      type: str
+      returned: success
+    reason:
+      description: Why.
+      type: str
+      returned: success
+    days_left:
+      description: Days until the current certificate expires.
+      type: float
+      returned: success
+due:
+  description: Whether anything has to be done.
+  returned: success
+  type: bool
+  sample: true
+"""
+
+import datetime
+
+from ..module_utils._acme.transport import Transport
+from ..module_utils._due import NOTHING, Rules, judge, wanted_certificates
+from ..module_utils._errors import stage
+from ..module_utils._runner import Arguments, Outcome, Params, env_fallback, run_module
+from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
+
+ARGUMENTS = Arguments(
+    spec={
+        **xgs_spec(),
+        "certificates": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {
+                "name": {"type": "str", "required": True},
+                "domains": {"type": "list", "elements": "str", "required": True},
+                "consumers": {"type": "list", "elements": "str"},
+                "key_type": {
+                    "type": "str",
+                    "choices": ["rsa2048", "rsa3072", "rsa4096", "ec256", "ec384"],
+                    "default": "rsa2048",
+                    "no_log": False,
+                },
+            },
+        },
+        "acme_directory": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},
+        "acme_ca_path": {"type": "path", "fallback": (env_fallback, ["ACME_CA_PATH"])},
+        "port_forward": {"type": "dict", "options": forward_spec()},
+        "force": {"type": "bool", "default": False},
+        "period": {"type": "int", "default": 12},
+    },
+    connection="",
+)
+
+
+def run(params: Params, check_mode: bool) -> Outcome:
+    with stage("plan"):
+        wanted = wanted_certificates(params["certificates"])
+        if params["port_forward"] is not None:
+            forward_from(params["port_forward"])
+        firewall = firewall_from(params)
+        ca = Transport(params["acme_directory"], ca_path=params["acme_ca_path"])
+        rules = Rules(params["acme_directory"], datetime.timedelta(hours=params["period"]), params["force"])
+        verdicts = judge(firewall, wanted, ca, rules)
+    now = firewall.clock.now()
+    facts = {
+        "certificates": [verdict.as_dict(now) for verdict in verdicts],
+        "due": any(verdict.action != NOTHING for verdict in verdicts),
+    }
+    return Outcome(False, facts)
+
+
+def main() -> None:
+    run_module(ARGUMENTS, run)
+
+
+if __name__ == "__main__":
+    main()

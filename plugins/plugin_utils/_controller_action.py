@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""The action plugin behind every module: the module's own run(), inside the controller.
+
+So a play says `hosts: xgs` and nothing about connections; a task costs a tenth of a module's; private keys enter no
+temporary file; and no connection plugin can call the firewall unreachable, which would skip `rescue` and `always`.
+Only `delegate_to` another host runs the real module there.
+"""
+
+from __future__ import annotations
+
+import types
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+
+from ..module_utils._errors import CertfleetError
+from ..module_utils._runner import Arguments, failure_result, missing_libraries
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+# Inventory variables for an option, the most particular first: ours, then those of the vendor's collection.
+INVENTORY = {
+    "host": ("xgs_host", "ansible_host", "inventory_hostname"),
+    "port": ("xgs_port", "ansible_httpapi_port"),
+    "username": ("xgs_username", "ansible_user"),
+    "password": ("xgs_password", "ansible_password", "ansible_httpapi_password"),
+    "validate_certs": ("xgs_validate_certs", "ansible_httpapi_validate_certs"),
+    "ca_path": ("xgs_ca_path", "ansible_httpapi_ca_path"),
+    "fingerprint": ("xgs_fingerprint",),
+    "tls_server_name": ("xgs_tls_server_name",),
+    "timeout": ("xgs_timeout",),
+}
+
+
+class ControllerAction(ActionBase):
+    """Subclasses name their module."""
+
+    MODULE: t.ClassVar[types.ModuleType]
+
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        args = self._with_inventory(dict(self._task.args), self.MODULE.ARGUMENTS, variables)
+        if self._task.delegate_to and self._task.delegate_to not in LOCAL:
+            module = f"certfleet.sophos_xgs.{self.MODULE.__name__.rpartition('.')[2]}"
+            result.update(self._execute_module(module_name=module, module_args=args, task_vars=variables))
+        else:
+            result.update(self._run_here(args, self.MODULE.ARGUMENTS))
+        return self._name_firewall(result, variables)
+
+    def _run_here(self, args: dict[str, t.Any], arguments: Arguments) -> dict[str, t.Any]:
+        missing = missing_libraries(arguments)
+        if missing:
+            return missing
+        checked = ArgumentSpecValidator(arguments.spec, **arguments.rules()).validate(args)
+        if checked.error_messages:
+            return {"failed": True, "msg": "; ".join(checked.error_messages)}
+        warnings: list[str] = []
+        try:
+            outcome = self.MODULE.run(checked.validated_parameters, self._task.check_mode)
+            result, warnings = outcome.as_result(show_diff=self._task.diff), outcome.warnings
+        except CertfleetError as error:
+            result = failure_result(error)
+        for text in warnings:
+            self._display.warning(str(remove_values(text, checked._no_log_values)))
+        clean: dict[str, t.Any] = remove_values(result, checked._no_log_values)
+        return clean
+
+    def _with_inventory(
+        self, args: dict[str, t.Any], arguments: Arguments, variables: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        """Fill in the connection options that the task leaves out."""
+        place = arguments.connection
+        if place is None or (place and not isinstance(args.get(place), dict)):
+            return args
+        options = dict(args[place]) if place else args
+        for option, names in INVENTORY.items():
+            name = next((name for name in names if name in variables), None)
+            if name and options.get(option) is None:
+                options[option] = self._templar.template(variables[name])
+        if place:
+            args[place] = options
+            return args
+        return options
+
+    def _name_firewall(self, result: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The library knows an address; the user knows the name in the inventory."""
+        if result.get("failed") and "stage" in result and "firewall" not in result:
+            result["firewall"] = variables.get("inventory_hostname", "")
+            result["msg"] = f"{result['firewall']}: {result['msg']}"
+        return result
+
+
+__all__ = ("ControllerAction",)

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""What the role hands from task to task, and what it tells in the end. Plain data in, plain data out."""
+
+from __future__ import annotations
+
+import typing as t
+
+PREFIX = "__xgs_letsencrypt_"
+COLUMNS = ("firewall", "certificate", "status", "expires", "days", "port 80 open", "served by, or what is wrong")
+
+Row = t.Dict[str, t.Any]
+
+
+def to_order(planned: t.Iterable[Row]) -> list[Row]:
+    """The plan's certificates that have to be obtained, as acme_http01_order takes them."""
+    options = ("name", "domains", "key_type", "replaces", "fingerprint")
+    return [{option: entry[option] for option in options} for entry in planned if entry["action"] == "renew"]
+
+
+def to_install(planned: t.Iterable[Row], order: Row) -> list[Row]:
+    """The plan's certificates that can be installed now: those obtained, with their files, and those on the firewall.
+
+    In check mode nothing was obtained, so nothing new can be installed.
+    """
+    obtained = {entry["name"]: entry for entry in order.get("certificates", ()) if "certificate_path" in entry}
+    return [
+        {**entry, **{key: obtained[entry["name"]][key] for key in ("certificate_path", "private_key_path")}}
+        if entry["action"] == "renew"
+        else dict(entry)
+        for entry in planned
+        if entry["action"] == "bind" or (entry["action"] == "renew" and entry["name"] in obtained)
+    ]
+
+
+def renewal_report(variables: t.Mapping[str, t.Any], alarm_days: float) -> list[Row]:
+    """One row for each certificate of one firewall, from what the role's tasks registered there."""
+    registered = {
+        key: variables.get(PREFIX + key) or {} for key in ("plan", "unprepared", "order", "installed", "failed")
+    }
+    firewall = variables["inventory_hostname"]
+    if "certificates" not in registered["plan"]:
+        return [
+            _row(
+                firewall,
+                registered["plan"].get("certificate"),
+                "failed",
+                stage="plan",
+                error=registered["plan"].get("msg"),
+            )
+        ]
+    return [_outcome(firewall, entry, registered, alarm_days) for entry in registered["plan"]["certificates"]]
+
+
+def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) -> Row:
+    name = planned["name"]
+    ordered = {entry["name"]: entry for entry in registered["order"].get("certificates", ())}.get(name, {})
+    row = _row(
+        firewall, name, "unchanged", **{key: planned[key] for key in ("domains", "reason", "not_after", "days_left")}
+    )
+    if planned["action"] == "none":
+        return row
+    row["port_open_seconds"] = (registered["order"].get("window") or {}).get("seconds")
+    failure = _failure(name, registered, ordered)
+    installed = registered["installed"].get(name)
+    if installed:
+        row.update(status="renewed" if planned["action"] == "renew" else "repointed", **installed)
+        row["days_left"] = None if planned["action"] == "renew" else row["days_left"]
+    elif not failure:
+        row["status"] = "would be " + ("renewed" if planned["action"] == "renew" else "repointed")
+    if failure:
+        row.update(status="failed", stage=failure.get("stage"), error=failure.get("msg"))
+        row["alarm"] = not installed and _alarming(planned, alarm_days)
+    return row
+
+
+def _failure(name: str, registered: Row, ordered: Row) -> Row | None:
+    """The first thing that kept this certificate from being renewed."""
+    if name in registered["failed"]:
+        return t.cast(Row, registered["failed"][name])
+    if ordered.get("failed"):
+        return ordered
+    order = registered["order"]
+    if order.get("failed") and (not ordered or order.get("stage") == "close"):
+        return t.cast(Row, order)
+    return registered["unprepared"] or None
+
+
+def _alarming(planned: Row, alarm_days: float) -> bool:
+    """Whether so little time is left that somebody has to look: the shorter of the days and a sixth of the lifetime."""
+    if planned["days_left"] is None:
+        return True
+    return bool(planned["days_left"] < min(alarm_days, planned["lifetime_days"] / 6))
+
+
+def _row(firewall: str, certificate: str | None, status: str, **more: t.Any) -> Row:
+    row: Row = dict.fromkeys(("domains", "reason", "not_after", "days_left", "port_open_seconds", "stage", "error"))
+    # Without a plan nobody knows how much time is left: somebody has to look.
+    row.update(
+        firewall=firewall, certificate=certificate, status=status, consumers=[], alarm=status == "failed", **more
+    )
+    return row
+
+
+def renewal_table(rows: t.Iterable[Row]) -> list[str]:
+    """The rows as lines of text, columns aligned."""
+    cells = [COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    seconds = row["port_open_seconds"]
+    served = [end for consumer in row["consumers"] for end in consumer["served_by"]]
+    return (
+        row["firewall"],
+        row["certificate"] or "-",
+        row["status"],
+        (row["not_after"] or "-")[:10],
+        "-" if row["days_left"] is None else f"{row['days_left']:g}",
+        "-" if seconds is None else f"{seconds:g} s",
+        row["error"] or ", ".join(served) or row["reason"] or "",
+    )
+
+
+__all__ = ("renewal_report", "renewal_table", "to_install", "to_order")

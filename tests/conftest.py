@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures that unit and integration tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import collection
+from lab.pebble import AcmeCa
+from lab.playbook import PlaybookResult, run_playbook
+from lab.ports import free_port
+
+
+@pytest.fixture(scope="module")
+def ca() -> Iterator[AcmeCa]:
+    """A fresh CA for each module: Pebble can lock up, more likely the more it remembers.
+
+    It validates at `ca.http_port`: give that port to whatever stands for port 80.
+    """
+    with AcmeCa(http_port=free_port()) as authority:
+        yield authority
+
+
+@pytest.fixture(scope="session")
+def collection_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as a user gets it: built, and installed by ansible-galaxy."""
+    return collection.install(tmp_path_factory.mktemp("galaxy"))
+
+
+@pytest.fixture
+def playbook(collection_path: Path, tmp_path: Path) -> Callable[..., PlaybookResult]:
+    """`run_playbook` with the installed collection, in a directory of the test's own."""
+
+    def run(plays: Any, **options: Any) -> PlaybookResult:
+        return run_playbook(plays, **{"collection_path": collection_path, "workdir": tmp_path / "run", **options})
+
+    return run

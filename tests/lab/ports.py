@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports on loopback: find free ones, ask whether one answers, wait until it does or no longer does."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable
+
+# Below the kernel's ephemeral range, so that no outgoing connection takes a port between the
+# moment it was found free and the moment the server binds it.
+LOWEST, HIGHEST = 20000, 32000
+POLL = 0.02
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing uses on `host`, neither by TCP nor by UDP (DNS wants both)."""
+    for _ in range(200):
+        port = random.randint(LOWEST, HIGHEST)
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(_family(host), kind) as probe:
+                    probe.bind((host, port))
+        except OSError:
+            continue
+        return port
+    raise RuntimeError(f"no free port on {host} between {LOWEST} and {HIGHEST}")
+
+
+def is_open(host: str, port: int, timeout: float = 1.0) -> bool:
+    """Whether something accepts TCP connections there right now."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout):
+            return True
+    except OSError:
+        return False
+
+
+def wait_open(host: str, port: int, timeout: float = 10.0) -> None:
+    """Return when the port answers; TimeoutError otherwise."""
+    _wait(lambda: is_open(host, port), timeout, f"nothing listens on {host}:{port}")
+
+
+def wait_closed(host: str, port: int, timeout: float = 10.0) -> None:
+    """Return when the port answers no more; TimeoutError otherwise."""
+    _wait(lambda: not is_open(host, port), timeout, f"{host}:{port} is still open")
+
+
+def _wait(done: Callable[[], bool], timeout: float, message: str) -> None:
+    deadline = time.monotonic() + timeout
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{message} after {timeout:g} s")
+        time.sleep(POLL)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,202 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Upload, Get as an archive, authorities, references."""
+
+from __future__ import annotations
+
+import ssl
+import time
+import xml.etree.ElementTree as ET
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+UPLOAD = ("<Certificate><Action>{action}</Action><Name>{name}</Name><CertificateFormat>{format}</CertificateFormat>"
+          "<CertificateFile>{cert}</CertificateFile><PrivateKeyFile>{key}</PrivateKeyFile>"
+          "<Password>{password}</Password></Certificate>")
+CONSUMERS = {
+    "AdminSettings": ("<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport>"
+                      "<UserPortalHTTPSPort>4443</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
+                      "<Certificate>{}</Certificate></WebAdminSettings></AdminSettings>"),
+    "SSLTunnelAccessSettings": ("<SSLTunnelAccessSettings><Protocol>TCP</Protocol>"
+                                "<SSLServerCertificate>{}</SSLServerCertificate></SSLTunnelAccessSettings>"),
+    "EmailConfiguration": ("<EmailConfiguration><SMTPTLSConfiguration><TLSCertificate>{}</TLSCertificate>"
+                           "</SMTPTLSConfiguration></EmailConfiguration>"),
+    "SophosConnectClient": ("<SophosConnectClient><Name>c</Name><AuthenticationType>DigitalCertificate"
+                            "</AuthenticationType><LocalCertificate>{}</LocalCertificate>"
+                            "<RemoteCertificate>ApplianceCertificate</RemoteCertificate></SophosConnectClient>"),
+    "AdvancedConfiguration": ("<AdvancedConfiguration><LoginPageCertificate><Certificate>{}</Certificate>"
+                              "</LoginPageCertificate></AdvancedConfiguration>"),
+    "VPNIPSecConnection": ("<VPNIPSecConnection><Name>v</Name><LocalCertificate>{}</LocalCertificate>"
+                           "</VPNIPSecConnection>"),
+    "FirewallRule": ("<FirewallRule><Name>w</Name><Position>Top</Position><PolicyType>HTTPBased</PolicyType>"
+                     "<HTTPBasedPolicy><HostedAddress>#Port2</HostedAddress><HTTPS>Enable</HTTPS>"
+                     "<ListenPort>8443</ListenPort><Domains><Domain>w.test</Domain></Domains>"
+                     "<Certificate>{}</Certificate></HTTPBasedPolicy></FirewallRule>"),
+}
+
+
+def upload(box, pair, operation="add", files=None, **fields):
+    values = {"action": "UploadCertificate", "name": "a", "format": "pem", "cert": "c.pem", "key": "c.key",
+              "password": "", **fields}
+    sent = {values["cert"]: pair.cert, values["key"]: pair.key} if files is None else files
+    return box.code(f'<Set operation="{operation}">{UPLOAD.format(**values)}</Set>', sent)
+
+
+def encrypted(pair, password=b"topsecret"):
+    return pair.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                      serialization.BestAvailableEncryption(password))
+
+
+class TestUpload:
+    def test_good(self, box, issue):
+        assert upload(box, issue("a.test", kind="rsa")) == "200"
+        assert upload(box, issue("a.test")) == "502"
+
+    @pytest.mark.parametrize("fields", [
+        {"name": "with space"}, {"name": "a" * 51}, {"name": "ä"}, {"action": "GenerateSelfSignedCertificate"},
+        {"format": "PEM"}, {"key": "c.pem2"}, {"cert": "c.txt"}, {"password": "abc"},
+    ])
+    def test_bad_fields(self, box, issue, fields):
+        assert upload(box, issue("a.test"), **fields) == "501"
+        assert box.state["objects"]["Certificate"] == ["ApplianceCertificate"]
+
+    def test_parts_are_matched_by_file_name(self, box, issue):
+        pair = issue("a.test")
+        assert upload(box, pair, files={"c.pem": pair.cert, "other.key": pair.key}) == "500"
+        assert upload(box, pair, files={"c.key": pair.key, "c.pem": pair.cert}) == "200"
+
+    def test_bad_material(self, box, issue):
+        pair, other = issue("a.test"), issue("b.test")
+        for files, code in (
+            ({"c.pem": pair.cert, "c.key": other.key}, "510"),
+            ({"c.pem": pair.cert, "c.key": b"garbage"}, "510"),
+            ({"c.pem": b"garbage", "c.key": pair.key}, "541"),
+            ({"c.pem": pair.cert, "c.key": encrypted(pair)}, "510"),
+        ):
+            assert upload(box, pair, files=files) == code
+
+    def test_encrypted_key_with_password(self, box, issue):
+        pair = issue("a.test")
+        files = {"c.pem": pair.cert, "c.key": encrypted(pair)}
+        assert upload(box, pair, files=files, password="wrong1") == "510"
+        assert upload(box, pair, files=files, password="topsecret") == "200"
+
+    def test_other_formats(self, box, issue):
+        pair = issue("a.test")
+        parsed = x509.load_pem_x509_certificate(pair.cert)
+        der = parsed.public_bytes(serialization.Encoding.DER)
+        assert upload(box, pair, format="der", cert="c.der", name="der",
+                      files={"c.der": der, "c.key": pair.key}) == "200"
+        bundle = pkcs12.serialize_key_and_certificates(b"a", pair.private, parsed, None,
+                                                       serialization.BestAvailableEncryption(b"topsecret"))
+        assert upload(box, pair, format="pkcs12", cert="c.pfx", key="", name="p12", password="topsecret",
+                      files={"c.pfx": bundle}) == "200"
+        certificates = box.state["certificates"]
+        assert certificates["der"] == certificates["p12"] == pair.fingerprint
+
+    def test_without_key(self, box, issue):
+        assert upload(box, issue("a.test"), key="") == "200"
+
+    def test_damaged_key_as_in_the_wild(self, box, issue):
+        box.settings(key_mode="like-real")
+        assert upload(box, issue("a.test"), key="key.pem") == "200"
+        assert box.update(CONSUMERS["AdminSettings"].format("a")) == "200"
+        time.sleep(0.5)
+        with pytest.raises(ssl.SSLError):
+            box.served(4443)
+
+    def test_update(self, box, issue):
+        old, new = issue("a.test"), issue("a.test")
+        assert upload(box, new, "update") == "500"
+        upload(box, old)
+        assert upload(box, new, "update") == "200"
+        assert box.state["certificates"]["a"] == new.fingerprint
+
+    def test_update_while_a_waf_rule_uses_it(self, box, issue):
+        upload(box, issue("a.test"))
+        assert box.add(CONSUMERS["FirewallRule"].format("a")) == "200"
+        assert upload(box, issue("a.test"), "update") == "500"
+        box.settings(allow_update_in_use=True)
+        new = issue("a.test")
+        assert upload(box, new, "update") == "200"
+        assert box.served(8443, "w.test") == new.fingerprint
+
+
+class TestArchive:
+    @pytest.mark.parametrize(("kind", "header"), [("rsa", b"BEGIN RSA PRIVATE KEY"), ("ec", b"BEGIN EC PRIVATE KEY")])
+    def test_layout(self, box, issue, kind, header):
+        pair, chain = issue("a.test", kind=kind), issue("ca", authority=True)
+        box.upload(pair, "a", cert=pair.cert + chain.cert)
+        entries = box.archive("Certificate", '<Filter><key name="Name" criteria="=">a</key></Filter>')
+        names = [name for name, _ in entries]
+        assert names[:2] == ["./Files/Certificate/a.pem", "./Files/Certificate/a.key"]
+        assert names[-1] == "./Entities.xml"
+        contents = dict(entries)
+        assert contents[names[0]] == pair.cert + chain.cert
+        assert header in contents[names[1]]
+        record = ET.fromstring(contents["./Entities.xml"]).find("Certificate")
+        assert record.findtext("CertificateFile") == "a.pem"
+        assert record.find("ValidUpto") is None
+        assert record.find("Password") is None
+
+    def test_no_match_is_xml(self, box):
+        answer = box.ask('<Get><Certificate><Filter><key name="Name" criteria="=">x</key></Filter></Certificate></Get>')
+        assert answer.findtext("Certificate/Status") == "No. of records Zero."
+
+    def test_uploaded_names(self, box, issue):
+        box.settings(tar_names="uploaded")
+        box.upload(issue("a.test"), "a")
+        assert "./Files/Certificate/a/c.pem" in [name for name, _ in box.archive("Certificate")]
+
+    def test_broken_and_empty(self, box):
+        box.settings(broken_tar=True)
+        body = box.post("<Get><Certificate/></Get>").content
+        assert b"<Response" in body
+        assert not body.startswith(b"./Files")
+        box.settings(empty_tar=True)
+        assert box.post("<Get><Certificate/></Get>").content == b""
+
+
+class TestAuthorities:
+    def add(self, box, pair, name, format_="PEM"):
+        return box.add(f"<CertificateAuthority><Name>{name}</Name><Format>{format_}</Format>"
+                       "<CACertFile>ca.pem</CACertFile></CertificateAuthority>", {"ca.pem": pair.cert})
+
+    def test_rules(self, box, issue):
+        ca = issue("ca", authority=True)
+        assert self.add(box, ca, "mine") == "200"
+        assert self.add(box, issue("x", authority=True), "mine") == "502"
+        assert self.add(box, ca, "again") == "503"
+        assert self.add(box, issue("leaf.test"), "leaf") == "500"
+        assert self.add(box, issue("y", authority=True), "lower", "pem") == "501"
+
+    def test_archive_holds_the_built_in_ones(self, box, issue):
+        self.add(box, issue("ca", authority=True), "mine")
+        contents = dict(box.archive("CertificateAuthority"))
+        kinds = {entry.findtext("Name"): entry.findtext("Type")
+                 for entry in ET.fromstring(contents["./Entities.xml"]).findall("CertificateAuthority")}
+        assert kinds["mine"] == "Uploaded"
+        assert kinds["Default"] == "Internal"
+        assert box.remove("CertificateAuthority", "mine") == "200"
+
+
+class TestReferences:
+    @pytest.mark.parametrize("consumer", sorted(CONSUMERS))
+    def test_every_consumer_holds_its_certificate(self, box, issue, consumer):
+        box.upload(issue("a.test"), "a")
+        set_ = f"<Set>{CONSUMERS[consumer]}</Set>"
+        assert box.code(set_.format("missing")) == "501"
+        assert box.code(set_.format("a")) == "200"
+        assert box.remove("Certificate", "a") == "504"
+        assert any(binding["certificate"] == "a" for binding in box.state["bindings"])
+        assert box.code(set_.format("ApplianceCertificate")) in ("200", "201")
+        assert box.remove("Certificate", "a") == "200"
+        assert box.remove("Certificate", "a") == "504"
+
+    def test_an_authority_may_stand_in_the_mail_settings(self, box):
+        body = CONSUMERS["EmailConfiguration"].format("SecurityAppliance_SSL_CA")
+        assert box.update(body) == "200"
