@@ -20,7 +20,7 @@ bootstrap: ## get everything ready: .venv, test CA (again: under a second)
 	@scripts/bootstrap.sh
 
 demo: bootstrap ## renew a fleet of emulated firewalls at a real CA, and show what happened
-	@$(BIN)/python demo/run.py
+	@PYTHONPATH=tests $(BIN)/python demo/run.py
 
 test: bootstrap ## all checks: lint, then unit and integration tests in one run
 	@status=0

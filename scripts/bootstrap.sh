@@ -17,7 +17,6 @@ usable_python() { # runs at all (a version manager's shim may not), is new enoug
 
 find_python() {
   if [ -n "${PYTHON:-}" ]; then
-    usable_python "$PYTHON" || die "PYTHON=$PYTHON is not a Python >= 3.11 with the venv module; unset it or name another"
     echo "$PYTHON"
     return
   fi
@@ -62,6 +61,8 @@ install_requirements() {
     [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
   else
     local python
+    [ -z "${PYTHON:-}" ] || usable_python "$PYTHON" ||
+      die "PYTHON=$PYTHON is not a Python >= 3.11 with the venv module; unset it or name another"
     if ! python=$(find_python); then
       need_package python3 "no Python >= 3.11 was found"
       python=$(find_python) || die "this system's python3 is older than 3.11; install one and set PYTHON=/path/to/python3.11"

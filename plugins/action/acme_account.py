@@ -8,4 +8,4 @@ from ..plugin_utils._controller_action import ControllerAction
 
 
 class ActionModule(ControllerAction):
-    MODULE = acme_account
+    module_file = acme_account

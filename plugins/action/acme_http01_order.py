@@ -8,4 +8,4 @@ from ..plugin_utils._controller_action import ControllerAction
 
 
 class ActionModule(ControllerAction):
-    MODULE = acme_http01_order
+    module_file = acme_http01_order

@@ -8,4 +8,4 @@ from ..plugin_utils._controller_action import ControllerAction
 
 
 class ActionModule(ControllerAction):
-    MODULE = xgs_cert_bind
+    module_file = xgs_cert_bind

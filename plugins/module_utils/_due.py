@@ -31,7 +31,10 @@ SETTLING = datetime.timedelta(days=3)
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """One certificate of the inventory. domains: A-labels, lower-case. consumers: None for those of the previous version."""
+    """One certificate of the inventory.
+
+    domains: A-labels, lower-case. consumers: None for those of the previous version.
+    """
 
     name: str
     domains: tuple[str, ...]
@@ -41,7 +44,7 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What decides. directory_url: of the ACME CA. period: until the next run looks. force: names to renew anyway, or all."""
+    """What decides. directory_url: of the ACME CA. period: until the next run. force: everything is due."""
 
     directory_url: str
     period: datetime.timedelta
@@ -105,7 +108,7 @@ def wanted_certificates(entries: t.Sequence[dict[str, t.Any]]) -> list[Wanted]:
 
 
 def judge(firewall: Firewall, wanted: t.Sequence[Wanted], ca: Transport, rules: Rules) -> list[Verdict]:
-    """What each certificate needs. One read of the firewall, and more only where something is due or has just changed."""
+    """What each certificate needs. One read of the firewall; more only where something is due or new."""
     stored = read_certificates(firewall)
     verdicts = []
     for certificate in wanted:
@@ -124,7 +127,8 @@ def _judge(
     reason = "forced" if rules.force else _difference(wanted, current, rules)
     if reason:
         return _with_consumers(firewall, Verdict(wanted, RENEW, reason, current), existing)
-    decision = decide(current.facts, window=fetch_window(ca, current.chain[0]), now=now, period=rules.period)
+    window, _why_none = fetch_window(ca, current.chain[0])
+    decision = decide(current.facts, window=window, now=now, period=rules.period)
     verdict = Verdict(wanted, RENEW if decision.due else NOTHING, decision.reason, current, decision.renew_at)
     if verdict.action == RENEW or len(existing) > 1 or now < current.facts.not_before + SETTLING:
         return _with_consumers(firewall, verdict, existing)

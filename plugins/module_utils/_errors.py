@@ -62,4 +62,12 @@ def stage(name: str, *, firewall: str | None = None, certificate: str | None = N
         raise
 
 
-__all__ = ("STAGES", "CertfleetError", "stage")
+def joined(errors: t.Sequence[CertfleetError]) -> CertfleetError | None:
+    """Several failures told as one: the first, and the others in words. None when there is none."""
+    if not errors:
+        return None
+    errors[0].remedy = " ".join([errors[0].remedy, *(f"Besides: {error}" for error in errors[1:])]).strip()
+    return errors[0]
+
+
+__all__ = ("STAGES", "CertfleetError", "joined", "stage")

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -100,10 +101,8 @@ def make_private_directory(path: str) -> None:
     path = os.path.abspath(path)
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        try:
+        with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass
         status = os.lstat(path)
     except OSError as error:
         raise _failed("make the directory", path, error) from error

@@ -77,7 +77,7 @@ def _to_ascii(name: str, shown: str) -> str:
     if name.isascii() and "xn--" not in name.lower():
         return name.lower()
     try:
-        return t.cast(bytes, idna.encode(name, uts46=True)).decode("ascii").lower()
+        return idna.encode(name, uts46=True).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError) as error:
         raise _refuse(shown, f"is not a valid internationalised name ({error})", "Check its spelling.") from error
 

@@ -23,6 +23,7 @@ import selectors
 import socket
 import sys
 import time
+import typing as t
 
 PREFIX = "/.well-known/acme-challenge/"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22,128}")
@@ -39,7 +40,9 @@ LINGER = 1.0
 LEASE_CHECK = 0.5
 
 _REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/1\.[01]")
-_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE
+)
 _REASONS = {
     200: "OK",
     301: "Moved Permanently",
@@ -50,22 +53,28 @@ _REASONS = {
     431: "Request Header Fields Too Large",
 }
 
-# status, body, further headers, what the log says of the request
-Answer = collections.namedtuple("Answer", "status body headers note")
+
+class Answer(t.NamedTuple):
+    """What goes back: status, body, headers beside the usual ones; and what the log says of the request."""
+
+    status: int
+    body: bytes
+    headers: t.Dict[str, str]
+    note: str
 
 
-def _plain(status, note, **headers):
+def _plain(status: int, note: str, **headers: str) -> Answer:
     return Answer(status, _REASONS[status].encode(), headers, note)
 
 
-def _host(lines):
+def _host(lines: list[str]) -> str:
     """The host of the request without its port; "" unless exactly one proper one is named."""
     named = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("host:")]
     host = re.sub(r":\d{1,5}\Z", "", named[0]) if len(named) == 1 else ""
     return host if _HOST.fullmatch(host) else ""
 
 
-def answer(head, thumbprint):
+def answer(head: bytes, thumbprint: str) -> Answer:
     """What to say to a request's head (bytes, without the empty line)."""
     request, *lines = head.decode("latin-1").split("\r\n")
     match = _REQUEST_LINE.fullmatch(request)
@@ -85,36 +94,36 @@ def answer(head, thumbprint):
     return Answer(200, body, {"Content-Type": "application/octet-stream"}, f"token {token[:8]}...")
 
 
-def encode(reply, with_body=True):
+def encode(reply: Answer, with_body: bool = True) -> bytes:
     """The answer as it goes over the wire."""
     headers = {
         "Content-Type": "text/plain",
-        "Content-Length": len(reply.body),
+        "Content-Length": str(len(reply.body)),
         "X-Content-Type-Options": "nosniff",
         "Connection": "close",
     }
     headers.update(reply.headers)
     lines = [f"HTTP/1.1 {reply.status} {_REASONS[reply.status]}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join(lines + ["", ""]).encode("latin-1") + (reply.body if with_body else b"")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (reply.body if with_body else b"")
 
 
 class Connection:
     """A peer: first it is listened to, then answered, then given a moment to read that."""
 
-    def __init__(self, sock, peer, now):
+    def __init__(self, sock: socket.socket, peer: str, now: float) -> None:
         self.sock = sock
         self.peer = peer
         self.deadline = now + TIMEOUT
         self.received = b""
         self.answered = False
 
-    def head(self):
+    def head(self) -> bytes | None:
         """The request's head once it is complete, else None."""
         end = self.received.find(b"\r\n\r\n")
         return None if end < 0 else self.received[:end]
 
-    def oversized(self):
+    def oversized(self) -> Answer | None:
         """The refusal of a request that is too long, else None."""
         line = self.received.find(b"\r\n")
         if line > MAX_LINE or (line < 0 and len(self.received) > MAX_LINE):
@@ -125,16 +134,16 @@ class Connection:
 class Responder:
     """Serves on one listening socket until the lease ends."""
 
-    def __init__(self, listener, thumbprint, lease_file, log=None):
+    def __init__(self, listener: socket.socket, thumbprint: str, lease_file: str, log: t.TextIO | None = None) -> None:
         self._listener = listener
         self._thumbprint = thumbprint
         self._lease_file = lease_file
         self._log = log
         self._selector = selectors.DefaultSelector()
         # Oldest first.
-        self._connections = collections.OrderedDict()
+        self._connections: collections.OrderedDict[socket.socket, Connection] = collections.OrderedDict()
 
-    def serve(self):
+    def serve(self) -> None:
         """Return when the lease ends."""
         self._selector.register(self._listener, selectors.EVENT_READ)
         check_at = 0.0
@@ -148,7 +157,7 @@ class Responder:
                 self._ready(key.fileobj)
             self._drop_late()
 
-    def _ready(self, sock):
+    def _ready(self, sock: t.Any) -> None:
         if sock is self._listener:
             self._accept()
         elif sock in self._connections:
@@ -159,7 +168,7 @@ class Responder:
             except OSError:
                 self._close(sock)
 
-    def _accept(self):
+    def _accept(self) -> None:
         try:
             sock, peer = self._listener.accept()
         except OSError:
@@ -171,7 +180,7 @@ class Responder:
         self._connections[sock] = Connection(sock, peer[0], time.monotonic())
         self._selector.register(sock, selectors.EVENT_READ)
 
-    def _read(self, connection):
+    def _read(self, connection: Connection) -> None:
         data = connection.sock.recv(4096)
         if not data:
             self._close(connection.sock)
@@ -187,7 +196,7 @@ class Responder:
         if reply is not None:
             self._answer(connection, reply)
 
-    def _answer(self, connection, reply):
+    def _answer(self, connection: Connection, reply: Answer) -> None:
         self._note(connection, reply)
         # It fits into any socket's buffer: no need to wait for room.
         connection.sock.send(encode(reply, with_body=not connection.received.startswith(b"HEAD ")))
@@ -195,38 +204,38 @@ class Responder:
         connection.answered = True
         connection.deadline = time.monotonic() + LINGER
 
-    def _note(self, connection, reply):
+    def _note(self, connection: Connection, reply: Answer) -> None:
         if self._log is not None:
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             self._log.write(f"{when} {connection.peer} {reply.status} {reply.note}\n")
 
-    def _drop_late(self):
+    def _drop_late(self) -> None:
         now = time.monotonic()
         for sock in [sock for sock, connection in self._connections.items() if connection.deadline <= now]:
             self._close(sock)
 
-    def _close(self, sock):
+    def _close(self, sock: socket.socket) -> None:
         del self._connections[sock]
         self._selector.unregister(sock)
         sock.close()
 
 
-def lease_holds(path):
+def lease_holds(path: str) -> bool:
     """Whether the lease file is there and its time is not over."""
     try:
         with open(path) as file:
-            return json.load(file)["expires"] > time.time()
+            return bool(json.load(file)["expires"] > time.time())
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def split_endpoint(text):
+def split_endpoint(text: str) -> tuple[str, int]:
     """(address, port) of ADDRESS:PORT, where an IPv6 address stands in brackets. ValueError for anything else."""
     address, _colon, port = text.rpartition(":")
     return str(ipaddress.ip_address(address.strip("[]"))), int(port)
 
 
-def listen(address, port):
+def listen(address: str, port: int) -> socket.socket:
     """A listening socket; `::` takes IPv4 as well. OSError when the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -243,7 +252,7 @@ def listen(address, port):
     return listener
 
 
-def _detach():
+def _detach() -> bool:
     """Go on in a process of its own session, tied to nobody's terminal or pipes. False in the one left behind."""
     if os.fork():
         return False
@@ -252,34 +261,38 @@ def _detach():
     return True
 
 
-def _release_stdio():
+def _release_stdio() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
     os.close(null)
 
 
-def _open_log(path):
+def _open_log(path: str) -> t.TextIO:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
     return open(fd, "a", buffering=1)
 
 
-def _report(**what):
+def _thumbprint(text: str) -> str:
+    if not THUMBPRINT.fullmatch(text):
+        raise argparse.ArgumentTypeError("not 43 characters of base64url")
+    return text
+
+
+def _report(**what: t.Any) -> None:
     print(json.dumps(what), flush=True)
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Serve as the arguments say. Prints one line of JSON: `listening` and `pid`, or `error`."""
     parser = argparse.ArgumentParser(prog="responder", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--listen", required=True, metavar="ADDRESS:PORT")
-    parser.add_argument("--thumbprint", required=True)
+    parser.add_argument("--thumbprint", required=True, type=_thumbprint)
     parser.add_argument("--lease-file", required=True, metavar="PATH", help='JSON: {"expires": SECONDS SINCE 1970}')
     parser.add_argument("--log", metavar="PATH")
     parser.add_argument("--detach", action="store_true", help="leave the foreground once it listens")
     options = parser.parse_args(arguments)
     try:
-        if not THUMBPRINT.fullmatch(options.thumbprint):
-            raise ValueError("the thumbprint is not 43 characters of base64url")
         listener = listen(*split_endpoint(options.listen))
         log = _open_log(options.log) if options.log else None
     except (OSError, ValueError) as error:

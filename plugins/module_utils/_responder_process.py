@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import inspect
+import itertools
 import json
 import os
 import re
@@ -92,17 +93,21 @@ def _ask(address: str, port: int, token: str) -> str | None:
         connection.close()
 
 
+def _listening(address: str, port: int) -> bool:
+    return _ask(address, port, "probe") is not None
+
+
 def answers(address: str, port: int, thumbprint: str) -> bool:
     """Whether a responder for this thumbprint serves there."""
     token = secrets.token_urlsafe(32)
     return _ask(address, port, token) == f"{token}.{thumbprint}"
 
 
-def running(address: str, port: int, thumbprint: str) -> Started | None:
-    """Our responder for this thumbprint, if it runs there."""
+def running(address: str, port: int, thumbprint: str | None = None) -> Started | None:
+    """Our responder for this thumbprint (or for any), if it runs there."""
     path = lease_file(address, port)
     lease = _read_lease(path)
-    if lease is None or not answers(address, port, thumbprint):
+    if lease is None or (thumbprint and not answers(address, port, thumbprint)) or not _listening(address, port):
         return None
     return Started(False, int(lease.get("pid", 0)), path, float(lease["expires"]))
 
@@ -112,6 +117,8 @@ def start(address: str, port: int, thumbprint: str, lease_seconds: float, clock:
 
     CertfleetError (stage "responder") when something else has the port, or it cannot start.
     """
+    if not _responder.THUMBPRINT.fullmatch(thumbprint):
+        raise _error(f"{thumbprint!r} is not a thumbprint", "Take the one that acme_account returns.")
     expires = time.time() + lease_seconds
     present = running(address, port, thumbprint)
     if present is not None:
@@ -134,7 +141,7 @@ def _spawn(address: str, port: int, thumbprint: str, path: str) -> int:
     command = [sys.executable, "-I", "-", "--detach", "--listen", _endpoint(address, port)]
     command += ["--thumbprint", thumbprint, "--lease-file", path]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603
             command,
             input=inspect.getsource(_responder).encode(),
             stdout=subprocess.PIPE,
@@ -161,11 +168,11 @@ def stop(address: str, port: int, clock: Clock | None = None) -> bool:
 
     False when none was running. CertfleetError when it does not end.
     """
+    present = running(address, port)
     path = lease_file(address, port)
-    lease = _read_lease(path)
     if os.path.exists(path):
         os.unlink(path)
-    if lease is None or _ask(address, port, "probe") is None:
+    if present is None:
         return False
     if not _wait_until_free(address, port, clock or Clock()):
         raise _error(
@@ -175,10 +182,8 @@ def stop(address: str, port: int, clock: Clock | None = None) -> bool:
 
 
 def _wait_until_free(address: str, port: int, clock: Clock) -> bool:
-    for _try in Deadline(clock, STOP_TIMEOUT).tries(iter(lambda: POLL, None)):
-        if _ask(address, port, "probe") is None:
-            return True
-    return False
+    tries = Deadline(clock, STOP_TIMEOUT).tries(itertools.repeat(POLL))
+    return any(not _listening(address, port) for _try in tries)
 
 
 __all__ = ("Started", "answers", "lease_file", "running", "start", "stop")

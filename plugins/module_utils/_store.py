@@ -5,11 +5,12 @@
 
 """Keys and certificates on disk between order and upload: DIRECTORY/NAME/{privkey.pem,fullchain.pem,order.json}.
 
-With a directory that outlives the run, what was issued and did not reach the firewall is found again, and not ordered anew.
+With a directory that outlives the run, what was issued and did not reach the firewall is found again, not ordered anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing as t
@@ -38,11 +39,9 @@ class Store:
     def remember(self, request: CertificateRequest, key_pem: bytes, csr_der: bytes, order_uri: str | None) -> None:
         """Called before finalisation: whatever happens then, the key is not lost."""
         make_private_directory(os.path.join(self._directory, request.name))
-        try:
-            # A chain of the previous key must never stand beside the new one.
+        # A chain of the previous key must never stand beside the new one.
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(request, CHAIN))
-        except FileNotFoundError:
-            pass
         write_private(self.path(request, KEY), key_pem)
         order = {"order_uri": order_uri, "domains": list(request.domains), "csr": csr_der.hex()}
         write_private(self.path(request, ORDER), json.dumps(order).encode())
@@ -51,7 +50,10 @@ class Store:
         write_private(self.path(request, CHAIN), chain_pem)
 
     def find(self, request: CertificateRequest, not_this: str | None) -> IssuedCertificate | None:
-        """What an earlier run obtained for this request and that is still fresh. not_this: fingerprint of what is replaced."""
+        """What an earlier run obtained for this request, if it is still fresh.
+
+        not_this: fingerprint of the certificate that is to be replaced.
+        """
         try:
             key_pem, chain_pem = (read_private(self.path(request, file)) for file in (KEY, CHAIN))
             order = json.loads(read_private(self.path(request, ORDER)))

@@ -39,9 +39,11 @@ def probe(address: str, port: int, server_name: str | None = None, timeout: floa
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection((address, port), timeout=timeout) as plain:
-            with context.wrap_socket(plain, server_hostname=server_name) as secure:
-                return Served(address, port, server_name, secure.getpeercert(binary_form=True))
+        with (
+            socket.create_connection((address, port), timeout=timeout) as plain,
+            context.wrap_socket(plain, server_hostname=server_name) as secure,
+        ):
+            return Served(address, port, server_name, secure.getpeercert(binary_form=True))
     except (OSError, ValueError) as error:
         return Served(address, port, server_name, problem=str(error) or type(error).__name__)
 

@@ -55,7 +55,7 @@ def firewall_from(params: Params) -> Firewall:
             raise CertfleetError(
                 f"no {option} is known for the firewall's XML API",
                 stage="plan",
-                remedy=f"Set {variable} in the inventory, the option {option}, or the environment variable XGS_{option.upper()}.",
+                remedy=f"Set {variable} in the inventory, or the option {option}, or XGS_{option.upper()}.",
             )
     endpoint = Endpoint(
         host=params["host"],

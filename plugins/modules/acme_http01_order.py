@@ -138,7 +138,7 @@ from ..module_utils._acme.account import ensure_account
 from ..module_utils._acme.client import AcmeClient
 from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, obtain
 from ..module_utils._acme_options import acme_spec, client_from
-from ..module_utils._errors import CertfleetError, stage
+from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._names import normalise_domains
 from ..module_utils._runner import Arguments, Outcome, Params, failure_result, run_module
 from ..module_utils._store import CHAIN, KEY, Store
@@ -210,7 +210,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
     entries = [_entry(store, results[request.name], request in missing) for request in requests]
     facts = {"certificates": entries, "window": _opening(window)}
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
-    return Outcome(any(entry["changed"] for entry in entries), facts, failure=failure or _joined(errors))
+    return Outcome(any(entry["changed"] for entry in entries), facts, failure=failure or joined(errors))
 
 
 def _request(entry: Params) -> CertificateRequest:
@@ -272,13 +272,6 @@ def _opening(window: Window | None) -> dict[str, t.Any] | None:
     times = {"opened_at": window.opened_at, "closed_at": window.closed_at}
     shown = {key: f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else None for key, time in times.items()}
     return {**shown, "seconds": round(window.seconds, 1), "writes": window.firewall.writes}
-
-
-def _joined(errors: list[CertfleetError]) -> CertfleetError | None:
-    """The first error, and the others in words; each stands in its certificate's own result as well."""
-    if errors and len(errors) > 1:
-        errors[0].remedy += "".join(f" Besides: {error}" for error in errors[1:])
-    return errors[0] if errors else None
 
 
 def main() -> None:

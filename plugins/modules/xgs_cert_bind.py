@@ -92,11 +92,12 @@ consumers:
   sample: []
 """
 
-from ..module_utils._errors import CertfleetError, stage
+from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
+from ..module_utils._x509 import CertificateFacts
 from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.binding import Verification, bind
-from ..module_utils._xgs.certificates import StoredCertificate, base_name, read_certificates, versions
+from ..module_utils._xgs.certificates import base_name, read_certificates, versions
 from ..module_utils._xgs.consumers import (
     Consumer,
     check_consumers,
@@ -143,31 +144,33 @@ def run(params: Params, check_mode: bool) -> Outcome:
         outcome = Outcome(bool(changes), {"consumers": []}, before, after)
         if not selected:
             outcome.warnings.append(f"Nothing on {firewall.endpoint.host} uses {params['certificate']}: set consumers.")
-        if not check_mode and certificate:
-            _switch(firewall, [consumer for consumer, _change in changes], certificate, params, outcome)
+        if not check_mode and certificate and certificate.facts:
+            to_switch = [consumer for consumer, _change in changes]
+            outcome.failure = _switch(firewall, to_switch, certificate.name, certificate.facts, params, outcome)
     return outcome
 
 
 def _switch(
-    firewall: Firewall, consumers: list[Consumer], certificate: StoredCertificate, params: Params, outcome: Outcome
-) -> None:
+    firewall: Firewall,
+    consumers: list[Consumer],
+    certificate: str,
+    facts: CertificateFacts,
+    params: Params,
+    outcome: Outcome,
+) -> CertfleetError | None:
     """One after the other; one that fails is put back and does not keep the others from being switched."""
     verification = Verification(params["verify_timeout"], params["verify_address"])
     failures = []
     for consumer in consumers:
         try:
-            with stage("bind", certificate=certificate.name):
-                bound = bind(firewall, consumer, certificate.name, certificate.facts, verification)
+            with stage("bind", certificate=certificate):
+                bound = bind(firewall, consumer, certificate, facts, verification)
             outcome.facts["consumers"].append(bound.as_dict())
             if not bound.verified:
-                outcome.warnings.append(
-                    f"{consumer} uses {certificate.name} now, but no handshake from here could show it."
-                )
+                outcome.warnings.append(f"{consumer} uses {certificate} now, but no handshake from here could show it.")
         except CertfleetError as error:
             failures.append(error)
-    if failures:
-        outcome.failure = failures[0]
-        outcome.failure.remedy += "".join(f" Besides: {error}" for error in failures[1:])
+    return joined(failures)
 
 
 def main() -> None:

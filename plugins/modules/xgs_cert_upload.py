@@ -106,6 +106,7 @@ from pathlib import Path
 
 from ..module_utils import _x509
 from ..module_utils._errors import CertfleetError, stage
+from ..module_utils._libraries import x509
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
 from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.certificates import (
@@ -117,6 +118,7 @@ from ..module_utils._xgs.certificates import (
     read_certificates,
     versions,
 )
+from ..module_utils._xgs.change import Change
 from ..module_utils._xgs.consumers import read_consumers
 from ..module_utils._xgs_options import firewall_from, xgs_spec
 
@@ -161,7 +163,7 @@ def _upload(params: Params, check_mode: bool) -> Outcome:
     return Outcome(change.changed, result, change.before, change.after)
 
 
-def _plan(firewall: Firewall, name: str, chain: list, key_pem: bytes):
+def _plan(firewall: Firewall, name: str, chain: list[x509.Certificate], key_pem: bytes) -> tuple[str, Change]:
     stored = read_certificates(firewall)
     version, change = plan_upload(name, chain, key_pem, stored, authorities=())
     if change.changed and len(chain) > 1:

@@ -40,19 +40,19 @@ INVENTORY = {
 class ControllerAction(ActionBase):
     """Subclasses name their module."""
 
-    MODULE: t.ClassVar[types.ModuleType]
+    module_file: types.ModuleType
 
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        args = self._with_inventory(dict(self._task.args), self.MODULE.ARGUMENTS, variables)
+        args = self._with_inventory(dict(self._task.args), self.module_file.ARGUMENTS, variables)
         if self._task.delegate_to and self._task.delegate_to not in LOCAL:
-            module = f"certfleet.sophos_xgs.{self.MODULE.__name__.rpartition('.')[2]}"
+            module = f"certfleet.sophos_xgs.{self.module_file.__name__.rpartition('.')[2]}"
             result.update(self._execute_module(module_name=module, module_args=args, task_vars=variables))
         else:
-            result.update(self._run_here(args, self.MODULE.ARGUMENTS))
+            result.update(self._run_here(args, self.module_file.ARGUMENTS))
         return self._name_firewall(result, variables)
 
     def _run_here(self, args: dict[str, t.Any], arguments: Arguments) -> dict[str, t.Any]:
@@ -64,7 +64,7 @@ class ControllerAction(ActionBase):
             return {"failed": True, "msg": "; ".join(checked.error_messages)}
         warnings: list[str] = []
         try:
-            outcome = self.MODULE.run(checked.validated_parameters, self._task.check_mode)
+            outcome = self.module_file.run(checked.validated_parameters, self._task.check_mode)
             result, warnings = outcome.as_result(show_diff=self._task.diff), outcome.warnings
         except CertfleetError as error:
             result = failure_result(error)

@@ -61,7 +61,7 @@ class DataPlane:
             try:
                 probe.bind((config.address, config.http_port))
             except OSError as error:
-                raise OSError(f"cannot listen on {config.address}:{config.http_port}: {error.strerror}") from None
+                self._failed(config.http_port, error)
         await self.refresh()
         if self.errors:
             raise OSError("; ".join(self.errors))
@@ -90,8 +90,12 @@ class DataPlane:
         try:
             await self.port80.refresh()
         except OSError as error:
-            port = self._device.config.http_port
-            self.errors.append(f"cannot listen on port {port}: {os.strerror(error.errno or 0)}")
+            self._failed(self._device.config.http_port, error)
+
+    def _failed(self, port: int, error: OSError) -> None:
+        message = f"cannot listen on {self._device.config.address}:{port}: {os.strerror(error.errno or 0)}"
+        if message not in self.errors:
+            self.errors.append(message)
 
     # --- what should be served ------------------------------------------------------------------------------
 
@@ -170,7 +174,7 @@ class DataPlane:
             listener = await asyncio.get_running_loop().create_server(
                 self._server, address, port, ssl=context, backlog=256)
         except OSError as error:
-            self.errors.append(f"cannot listen on {address}:{port}: {os.strerror(error.errno or 0)}")
+            self._failed(port, error)
         else:
             self._listeners[port] = (role, listener)
 

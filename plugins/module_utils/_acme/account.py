@@ -72,6 +72,11 @@ def thumbprint(key: PrivateKey) -> str:
     return t.cast(str, josepy.encode_b64jose(jwk(key).thumbprint(hash_function=hashes.SHA256)))
 
 
+def contact_uris(addresses: t.Iterable[str]) -> tuple[str, ...]:
+    """The addresses as the CA takes them: `mailto:` before each that is not a URI already."""
+    return tuple(address if ":" in address else f"mailto:{address}" for address in addresses)
+
+
 def ensure_account(
     client: AcmeClient, *, contact: t.Sequence[str] = (), terms_agreed: bool = False, only_existing: bool = False
 ) -> Account:
@@ -80,7 +85,7 @@ def ensure_account(
     Sets client.account_uri. only_existing: change nothing; AcmeError (accountDoesNotExist) when there is none.
     """
     terms = str(client.directory.get("meta", {}).get("termsOfService", ""))
-    wanted = tuple(address if ":" in address else f"mailto:{address}" for address in contact)
+    wanted = contact_uris(contact)
     # Without consent an account can only be looked up.
     new = not only_existing and (terms_agreed or not terms)
     payload = _registration(wanted, terms_agreed) if new else {"onlyReturnExisting": True}
@@ -116,4 +121,12 @@ def _contact(account: dict[str, t.Any]) -> tuple[str, ...]:
     return tuple(str(address) for address in account.get("contact") or ())
 
 
-__all__ = ("Account", "ensure_account", "ensure_account_key", "load_account_key", "new_account_key", "thumbprint")
+__all__ = (
+    "Account",
+    "contact_uris",
+    "ensure_account",
+    "ensure_account_key",
+    "load_account_key",
+    "new_account_key",
+    "thumbprint",
+)

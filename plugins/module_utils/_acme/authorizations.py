@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
@@ -100,10 +101,8 @@ def _unexplained(order: dict[str, t.Any], uri: str, pending: t.Sequence[str]) ->
 
 def deactivate(client: AcmeClient, url: str, deadline: Deadline) -> None:
     """Give up a pending authorization (RFC 8555 §7.5.2), so that it counts against no limit. Best effort."""
-    try:
+    with contextlib.suppress(CertfleetError):
         client.post(url, {"status": "deactivated"}, deadline=deadline)
-    except CertfleetError:
-        pass
 
 
 __all__ = ("Authorization", "deactivate", "failure", "fetch")

@@ -12,8 +12,6 @@ N challenges, and at least one poll, finalize, poll, download. It takes 4 when t
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
-import datetime
 import threading
 import typing as t
 
@@ -21,7 +19,6 @@ from .._clock import Clock, Deadline
 from .._errors import CertfleetError
 from .._libraries import josepy
 from .._x509 import (
-    CertificateFacts,
     check_issued,
     facts,
     generate_private_key,
@@ -35,115 +32,24 @@ from . import authorizations
 from .challenge import Challenge
 from .client import AcmeClient
 from .errors import AcmeError, clean
+from .order import (
+    FIRST_PAUSE,
+    CertificateRequest,
+    FailedCertificate,
+    IssuedCertificate,
+    ObtainResult,
+    Order,
+    Store,
+)
 
-# Seconds: the first pause before a poll, its growth, its end; and what is believed of a Retry-After.
-FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.25, 1.6, 5.0
-SHORTEST_WAIT, LONGEST_WAIT = 0.2, 60.0
 # Seconds for giving up what is left of failed orders.
 CLEANUP = 20.0
-
-
-@dataclasses.dataclass(frozen=True)
-class CertificateRequest:
-    """A wanted certificate. `domains` come from normalise_domains(); `replaces` is an ari_id()."""
-
-    name: str
-    domains: tuple[str, ...]
-    key_type: str = "rsa2048"
-    replaces: str | None = None
-    profile: str | None = None
-
-
-@dataclasses.dataclass
-class IssuedCertificate:
-    """A certificate with its key; `challenged`: the CA connected to port 80 for it."""
-
-    request: CertificateRequest
-    private_key_pem: bytes = dataclasses.field(repr=False)
-    chain_pem: bytes
-    facts: CertificateFacts
-    order_uri: str
-    challenged: bool
-
-
-@dataclasses.dataclass
-class FailedCertificate:
-    request: CertificateRequest
-    error: CertfleetError
-
-
-@dataclasses.dataclass
-class ObtainResult:
-    """One result for each request, in their order; and why the window did not close, if it did not."""
-
-    results: list[IssuedCertificate | FailedCertificate]
-    close_error: CertfleetError | None = None
-
-
-class Store(t.Protocol):
-    """Keeps what must survive a crash. Called by one thread at a time; a CertfleetError fails that certificate."""
-
-    def remember(self, request: CertificateRequest, key_pem: bytes, csr_der: bytes, order_uri: str | None) -> None:
-        """Called before the order is finalised: from then on the CA may count it as issued."""
-
-    def issued(self, request: CertificateRequest, key_pem: bytes, chain_pem: bytes) -> None:
-        """Called at once after the download."""
 
 
 Window = t.Callable[[], t.ContextManager[t.Any]]
 
 
-class _Order:
-    """One order at the CA, for all the requests that it serves."""
-
-    def __init__(self, request: CertificateRequest) -> None:
-        self.requests = [request]
-        self.uri = ""
-        self.document: dict[str, t.Any] = {}
-        self.authorizations: list[authorizations.Authorization] = []
-        self.challenges: list[Challenge] = []
-        self.challenged = False
-        self.key_pem = b""
-        self.chain_pem = b""
-        self.facts: CertificateFacts | None = None
-        self.error: CertfleetError | None = None
-        self.pause = FIRST_PAUSE
-        self.poll_at = 0.0
-
-    @property
-    def request(self) -> CertificateRequest:
-        return self.requests[0]
-
-    @property
-    def status(self) -> str:
-        return clean(self.document.get("status"))
-
-    def schedule(self, pause: float, clock: Clock, retry_after: datetime.datetime | None = None) -> None:
-        """Set the time of the next poll: what the server says, else the pause, which grows (seconds)."""
-        self.pause = min(pause * GROWTH, LONGEST_PAUSE)
-        if retry_after is not None:
-            pause = min(max((retry_after - clock.now()).total_seconds(), SHORTEST_WAIT), LONGEST_WAIT)
-        self.poll_at = clock.monotonic() + pause
-
-    def url_of(self, what: str) -> str:
-        url = self.document.get(what)
-        if not isinstance(url, str):
-            raise AcmeError(f"the CA's order names no {what} URL", url=self.uri)
-        return url
-
-    def fail(self, error: CertfleetError) -> None:
-        error.locate(stage="order", certificate=", ".join(request.name for request in self.requests))
-        self.error = error
-
-    def results(self) -> t.Iterator[IssuedCertificate | FailedCertificate]:
-        for request in self.requests:
-            if self.error is not None or self.facts is None:
-                yield FailedCertificate(request, self.error or CertfleetError("the order was not finished"))
-            else:
-                yield IssuedCertificate(request, self.key_pem, self.chain_pem, self.facts, self.uri, self.challenged)
-
-
-def _alive(orders: t.Iterable[_Order], *states: str) -> list[_Order]:
+def _alive(orders: t.Iterable[Order], *states: str) -> list[Order]:
     """The orders that did not fail and are in one of the states, or in any."""
     return [order for order in orders if order.error is None and (not states or order.status in states)]
 
@@ -162,7 +68,7 @@ class _Engine:
         self._storing = threading.Lock()
         self.close_error: CertfleetError | None = None
 
-    def run(self, orders: t.Sequence[_Order], window: Window) -> None:
+    def run(self, orders: t.Sequence[Order], window: Window) -> None:
         self._each(self._create, [(order,) for order in orders])
         self._read_authorizations(_alive(orders, "pending"))
         self._each(self._find_challenges, [(order,) for order in _alive(orders, "pending")])
@@ -182,7 +88,7 @@ class _Engine:
         """step(order, …) for all items in parallel; an order that fails is left out from then on."""
 
         def guarded(item: tuple[t.Any, ...]) -> None:
-            order: _Order = item[0]
+            order: Order = item[0]
             try:
                 if order.error is None:
                     step(*item)
@@ -199,7 +105,7 @@ class _Engine:
 
     # Before the window
 
-    def _create(self, order: _Order) -> None:
+    def _create(self, order: Order) -> None:
         request = order.request
         payload: dict[str, t.Any] = {"identifiers": [{"type": "dns", "value": domain} for domain in request.domains]}
         if request.profile is not None:
@@ -233,24 +139,24 @@ class _Engine:
         return self._post(url, payload)
 
     @staticmethod
-    def _check_identifiers(order: _Order) -> None:
+    def _check_identifiers(order: Order) -> None:
         listed = order.document.get("identifiers") or ()
         named = {(item.get("type"), str(item.get("value")).lower()) for item in listed if isinstance(item, dict)}
         if named != {("dns", domain) for domain in order.request.domains}:
             raise AcmeError("the CA's order is for other names than those asked for", url=order.uri)
 
-    def _read_authorizations(self, orders: t.Sequence[_Order]) -> None:
+    def _read_authorizations(self, orders: t.Sequence[Order]) -> None:
         """Read all authorizations of the orders, in parallel and without regard to which order is whose."""
         for order in orders:
             order.authorizations = []
         urls = [(order, str(url)) for order in orders for url in order.document.get("authorizations") or ()]
         self._each(self._read_authorization, urls)
 
-    def _read_authorization(self, order: _Order, url: str) -> None:
+    def _read_authorization(self, order: Order, url: str) -> None:
         order.authorizations.append(authorizations.fetch(self._client, url, self._deadline()))
 
     @staticmethod
-    def _find_challenges(order: _Order) -> None:
+    def _find_challenges(order: Order) -> None:
         """The challenges to answer. Authorizations that are neither pending nor valid show in the order itself."""
         for authorization in order.authorizations:
             if authorization.status == "pending":
@@ -258,7 +164,7 @@ class _Engine:
 
     # Inside the window
 
-    def _validate(self, orders: t.Sequence[_Order], window: Window) -> None:
+    def _validate(self, orders: t.Sequence[Order], window: Window) -> None:
         """Answer the challenges and wait for the CA, inside the window. No order's failure gets out of it."""
         opened = False
         try:
@@ -274,7 +180,7 @@ class _Engine:
                 # One error for all of them: it is about the window.
                 order.error = order.error or error
 
-    def _answer(self, order: _Order, challenge: Challenge) -> None:
+    def _answer(self, order: Order, challenge: Challenge) -> None:
         order.challenged = True
         try:
             self._post(challenge.url, {})
@@ -283,7 +189,7 @@ class _Engine:
             if error.status not in (400, 409):
                 raise
 
-    def _await(self, orders: t.Sequence[_Order], *states: str) -> None:
+    def _await(self, orders: t.Sequence[Order], *states: str) -> None:
         """Poll the orders until none is in one of these states, or the time is over."""
         deadline = self._deadline()
         for order in orders:
@@ -295,20 +201,20 @@ class _Engine:
             self._each(self._poll, [(order,) for order in due])
             orders = _alive(orders, *states)
 
-    def _poll(self, order: _Order) -> None:
+    def _poll(self, order: Order) -> None:
         reply = self._post(order.uri, None)
         order.document = reply.json
         order.schedule(order.pause, self._clock, reply.retry_after)
 
     # After the window
 
-    def _explain(self, orders: t.Sequence[_Order]) -> None:
+    def _explain(self, orders: t.Sequence[Order]) -> None:
         """Fail the orders that did not become ready, with the reasons of the CA."""
         self._read_authorizations(orders)
         for order in _alive(orders):
             order.fail(authorizations.failure(order.document, order.uri, order.authorizations))
 
-    def _finalize(self, order: _Order) -> None:
+    def _finalize(self, order: Order) -> None:
         request = order.request
         key = generate_private_key(request.key_type)
         order.key_pem, csr = private_key_pem(key), make_csr(key, request.domains)
@@ -324,7 +230,7 @@ class _Engine:
             return
         order.document = reply.json
 
-    def _download(self, order: _Order) -> None:
+    def _download(self, order: Order) -> None:
         if order.status != "valid":
             raise authorizations.failure(order.document, order.uri, ())
         accept = "application/pem-certificate-chain"
@@ -338,7 +244,7 @@ class _Engine:
                 self._store.issued(each, order.key_pem, order.chain_pem)
         order.facts = facts(chain[0])
 
-    def _give_up(self, orders: t.Sequence[_Order]) -> None:
+    def _give_up(self, orders: t.Sequence[Order]) -> None:
         """Deactivate what failed orders left pending, unless another order stands on it."""
         used = {each.url for order in orders if order.error is None for each in order.authorizations}
         left = {
@@ -352,14 +258,14 @@ class _Engine:
         list(self._pool.map(lambda url: authorizations.deactivate(self._client, url, deadline), left - used))
 
 
-def _waves(requests: t.Sequence[CertificateRequest]) -> list[list[_Order]]:
+def _waves(requests: t.Sequence[CertificateRequest]) -> list[list[Order]]:
     """The orders for the requests. Equal requests share one.
 
     Those that differ in the key alone come one after the other, because a CA may hand out the same order for the
     same names as long as it is not finished (Boulder does).
     """
-    waves: list[list[_Order]] = []
-    by_names: dict[t.Any, dict[str, _Order]] = {}
+    waves: list[list[Order]] = []
+    by_names: dict[t.Any, dict[str, Order]] = {}
     for request in requests:
         same_names = by_names.setdefault((frozenset(request.domains), request.profile), {})
         if request.key_type in same_names:
@@ -367,7 +273,7 @@ def _waves(requests: t.Sequence[CertificateRequest]) -> list[list[_Order]]:
             continue
         if len(same_names) == len(waves):
             waves.append([])
-        order = same_names[request.key_type] = _Order(request)
+        order = same_names[request.key_type] = Order(request)
         waves[len(same_names) - 1].append(order)
     return waves
 

@@ -274,7 +274,7 @@ def _tls(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
     if not validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        # Who switched it off knows; the module says so once.
+        # Who switched it off knows.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return context
 

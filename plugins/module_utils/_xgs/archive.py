@@ -3,7 +3,7 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""The archive that a Get of certificates answers with: files, then Entities.xml (measured). Private keys are not read."""
+"""The archive that a Get of certificates answers with: files, then Entities.xml (measured). Keys are not read."""
 
 from __future__ import annotations
 

@@ -51,9 +51,9 @@ class Bound:
 def bind(
     firewall: Firewall, consumer: Consumer, certificate: str, facts: CertificateFacts, verification: Verification
 ) -> Bound:
-    """Switch one consumer and verify it. Raises CertfleetError, stage "bind" or "verify", with the previous certificate back.
+    """Switch one consumer and verify it. An endpoint that could not be reached before cannot be verified after.
 
-    facts: of the new certificate. An endpoint that could not be reached before cannot be verified after.
+    facts: of the new certificate. Raises CertfleetError, stage "bind" or "verify", when the previous one is back.
     """
     endpoints = [served for served in _probe(_endpoints(firewall, consumer, facts, verification)) if served.certificate]
     if consumer.kind.key == "webadmin":
@@ -67,13 +67,13 @@ def bind(
         raise
     wrong = _wait(firewall, endpoints, facts.fingerprint, verification)
     if wrong:
-        error = CertfleetError(
+        failure = CertfleetError(
             f"{consumer} does not serve the new certificate {verification.timeout:g} s after the switch: "
             + "; ".join(f"{served} {_what(served)}" for served in wrong),
             stage="verify",
         )
-        _put_back(firewall, consumer, endpoints, verification, error)
-        raise error
+        _put_back(firewall, consumer, endpoints, verification, failure)
+        raise failure
     verified = True if endpoints else None
     return Bound(str(consumer), consumer.certificate, certificate, verified, [str(served) for served in endpoints])
 

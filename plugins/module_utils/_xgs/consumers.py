@@ -108,13 +108,15 @@ def check_consumers(consumers: t.Iterable[str]) -> None:
 def read_consumers(firewall: Firewall, keys: t.Iterable[str] = tuple(KINDS)) -> list[Consumer]:
     """Every consumer of these kinds, whatever certificate it uses. One read for each entity that is concerned."""
     records: dict[str, list[ET.Element]] = {}
-    found = []
+    found: list[Consumer] = []
     for kind in (KINDS[key] for key in KINDS if key in set(keys)):
         if kind.entity not in records:
             records[kind.entity] = firewall.get(kind.entity)
-        for record in records[kind.entity]:
-            if any(record.find(path) is not None for path in kind.paths):
-                found.append(Consumer(kind, record.findtext("Name", "") if kind.named else "", record))
+        found += [
+            Consumer(kind, record.findtext("Name", "") if kind.named else "", record)
+            for record in records[kind.entity]
+            if any(record.find(path) is not None for path in kind.paths)
+        ]
     return found
 
 

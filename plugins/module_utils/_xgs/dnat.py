@@ -6,7 +6,7 @@
 """Forward one TCP port of the firewall to a host, for the time of a lease, and take it back.
 
 It takes five objects: host, service, schedule, firewall rule, NAT rule. The NAT rule comes last and goes first, so the
-port is open no longer than need be. What exists with equal content is used and not owned; what we make carries our mark.
+port is open no longer than need be. What exists with equal content is used, not owned; what we make bears our mark.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Forward:
 
     target, target_port: IPv4 address and TCP port of the host that answers. zone: where it is, seen from the firewall.
     port: TCP port on the firewall. wan_host: the host object of the interface, such as #Port2.
-    masquerade: replace the source address, without which only a host whose way back is this firewall answers (measured).
+    masquerade: replace the source address; without it only a host answers whose way back is this firewall (measured).
     lease: seconds.
     """
 
@@ -153,7 +153,7 @@ def _build(objects: Objects, wanted: Forward, lease: Lease) -> list[Write]:
     host = _reuse(objects["IPHost"], lambda element: wanted.target if _is_host(element, wanted.target) else None)
     target = _reuse(objects["Services"], _tcp_service(wanted.target_port))
     wan = _reuse(objects["Services"], _tcp_service(wanted.port))
-    schedule = _reuse(objects["Schedule"], lambda element: lease.equals(element))
+    schedule = _reuse(objects["Schedule"], lease.equals)
     mark = lease.description
     new: list[ET.Element] = []
     if host is None:

@@ -39,7 +39,7 @@ class XgsApiError(XgsError):
 
 
 _REMEDIES = {
-    501: "The firewall finds a value invalid; if the object was made by hand, compare it with the options of this task.",
+    501: "The firewall finds a value invalid; compare the options of this task with what exists there.",
     504: "Something still refers to the object; remove that reference first.",
     510: "The private key does not fit the certificate, or its passphrase is wrong.",
     541: "The certificate file is damaged or not PEM.",

@@ -64,7 +64,7 @@ class Transport:
 
         Raises XgsConnectionError; its `sent` is False only where the firewall certainly acted on nothing.
         """
-        fields = [("reqxml", document.decode())]
+        fields: list[tuple[str, t.Any]] = [("reqxml", document.decode())]
         fields += [("file", (file.name, file.content, "application/octet-stream")) for file in files]
         refusal = ""
         for pool in self._pools:
@@ -75,8 +75,8 @@ class Transport:
         shown = probe(self.endpoint.host, self.endpoint.port).fingerprint
         raise XgsConnectionError(
             f"the TLS certificate of {self.endpoint} is not trusted: {refusal}",
-            remedy="Set ca_path, or name in tls_server_name what it is issued for; or, after comparing it with the one that"
-            f" the console shows, set fingerprint to its SHA-256, {shown}.",
+            remedy="Set ca_path, or name in tls_server_name what it is issued for; or, after comparing it with the one"
+            f" that the console shows, set fingerprint to its SHA-256, {shown}.",
             sent=False,
         )
 

@@ -97,7 +97,7 @@ class Interrupted(BaseException):
 def orderly_end() -> t.Iterator[None]:
     """Turn the first SIGTERM or SIGINT into an exception and ignore the rest until the block is left.
 
-    Without that no `finally` runs at SIGTERM, and a second signal, as Ansible's own clean-up sends it, breaks it off (measured).
+    Without that no `finally` runs at SIGTERM, and a second signal, as Ansible sends it, breaks it off (measured).
     """
     if threading.current_thread() is not threading.main_thread():
         yield

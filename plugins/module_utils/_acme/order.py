@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""What is asked of the order engine, what it returns, and an order on its way between the two."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+
+from .._clock import Clock
+from .._errors import CertfleetError
+from .._x509 import CertificateFacts
+from .authorizations import Authorization
+from .challenge import Challenge
+from .errors import AcmeError, clean
+
+# Seconds: the first pause before a poll, its growth, its end; and what is believed of a Retry-After.
+FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.25, 1.6, 5.0
+SHORTEST_WAIT, LONGEST_WAIT = 0.2, 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class CertificateRequest:
+    """A wanted certificate. `domains` come from normalise_domains(); `replaces` is an ari_id()."""
+
+    name: str
+    domains: tuple[str, ...]
+    key_type: str = "rsa2048"
+    replaces: str | None = None
+    profile: str | None = None
+
+
+@dataclasses.dataclass
+class IssuedCertificate:
+    """A certificate with its key; `challenged`: the CA connected to port 80 for it."""
+
+    request: CertificateRequest
+    private_key_pem: bytes = dataclasses.field(repr=False)
+    chain_pem: bytes
+    facts: CertificateFacts
+    order_uri: str
+    challenged: bool
+
+
+@dataclasses.dataclass
+class FailedCertificate:
+    request: CertificateRequest
+    error: CertfleetError
+
+
+@dataclasses.dataclass
+class ObtainResult:
+    """One result for each request, in their order; and why the window did not close, if it did not."""
+
+    results: list[IssuedCertificate | FailedCertificate]
+    close_error: CertfleetError | None = None
+
+
+class Store(t.Protocol):
+    """Keeps what must survive a crash. Called by one thread at a time; a CertfleetError fails that certificate."""
+
+    def remember(self, request: CertificateRequest, key_pem: bytes, csr_der: bytes, order_uri: str | None) -> None:
+        """Called before the order is finalised: from then on the CA may count it as issued."""
+
+    def issued(self, request: CertificateRequest, key_pem: bytes, chain_pem: bytes) -> None:
+        """Called at once after the download."""
+
+
+class Order:
+    """One order at the CA, for all the requests that it serves."""
+
+    def __init__(self, request: CertificateRequest) -> None:
+        self.requests = [request]
+        self.uri = ""
+        self.document: dict[str, t.Any] = {}
+        self.authorizations: list[Authorization] = []
+        self.challenges: list[Challenge] = []
+        self.challenged = False
+        self.key_pem = b""
+        self.chain_pem = b""
+        self.facts: CertificateFacts | None = None
+        self.error: CertfleetError | None = None
+        self.pause = FIRST_PAUSE
+        self.poll_at = 0.0
+
+    @property
+    def request(self) -> CertificateRequest:
+        return self.requests[0]
+
+    @property
+    def status(self) -> str:
+        return clean(self.document.get("status"))
+
+    def schedule(self, pause: float, clock: Clock, retry_after: datetime.datetime | None = None) -> None:
+        """Set the time of the next poll: what the server says, else the pause, which grows (seconds)."""
+        self.pause = min(pause * GROWTH, LONGEST_PAUSE)
+        if retry_after is not None:
+            pause = min(max((retry_after - clock.now()).total_seconds(), SHORTEST_WAIT), LONGEST_WAIT)
+        self.poll_at = clock.monotonic() + pause
+
+    def url_of(self, what: str) -> str:
+        url = self.document.get(what)
+        if not isinstance(url, str):
+            raise AcmeError(f"the CA's order names no {what} URL", url=self.uri)
+        return url
+
+    def fail(self, error: CertfleetError) -> None:
+        error.locate(stage="order", certificate=", ".join(request.name for request in self.requests))
+        self.error = error
+
+    def results(self) -> t.Iterator[IssuedCertificate | FailedCertificate]:
+        for request in self.requests:
+            if self.error is not None or self.facts is None:
+                yield FailedCertificate(request, self.error or CertfleetError("the order was not finished"))
+            else:
+                yield IssuedCertificate(request, self.key_pem, self.chain_pem, self.facts, self.uri, self.challenged)
+
+
+__all__ = ("CertificateRequest", "FailedCertificate", "IssuedCertificate", "ObtainResult", "Order", "Store")

@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""The options that all acme_* modules share, documented in doc_fragments/_acme.py."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._acme.account import load_account_key
+from ._acme.client import AcmeClient
+from ._runner import Params, env_fallback
+
+if t.TYPE_CHECKING:
+    from ._x509 import PrivateKey
+
+
+def acme_spec() -> dict[str, dict[str, t.Any]]:
+    """Part of an argument specification."""
+    return {
+        "acme_directory": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},
+        "account_key_path": {"type": "path"},
+        "account_key_content": {"type": "str", "no_log": True, "fallback": (env_fallback, ["ACME_ACCOUNT_KEY"])},
+        "account_key_passphrase": {"type": "str", "no_log": True},
+        "ca_path": {"type": "path", "fallback": (env_fallback, ["ACME_CA_PATH"])},
+        "validate_certs": {"type": "bool", "default": True},
+    }
+
+
+def client_from(params: Params, key: PrivateKey | None = None) -> AcmeClient:
+    """A client for the account key, which is read as the options say unless it is given."""
+    key = key or load_account_key(
+        path=params["account_key_path"],
+        content=params["account_key_content"],
+        passphrase=params["account_key_passphrase"],
+    )
+    return AcmeClient(params["acme_directory"], key, ca_path=params["ca_path"], validate_certs=params["validate_certs"])
+
+
+__all__ = ("acme_spec", "client_from")

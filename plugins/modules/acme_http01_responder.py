@@ -1,0 +1,160 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: acme_http01_responder
+short_description: Start and stop the responder for HTTP-01 validations
+version_added: 0.1.0
+author: certfleet contributors (@certfleet)
+description:
+  - Runs a small HTTP server that answers the HTTP-01 challenges (RFC 8555) of every order of one ACME account.
+  - It knows no orders and holds no secret. The account's thumbprint, which is public, is all that it needs.
+  - It ends by itself when its lease ends. Starting it again extends the lease.
+  - Requests for anything else are redirected to HTTPS on the same host.
+  - Needs nothing but Python 3.8 or newer on the host where it runs, so it can run next to the firewalls with C(delegate_to).
+options:
+  state:
+    description: Whether the responder is to run.
+    type: str
+    choices: [started, stopped]
+    default: started
+  address:
+    description: IP address to listen on. V(0.0.0.0) is all of IPv4, V(::) all of IPv6 and IPv4.
+    type: str
+    default: 0.0.0.0
+  port:
+    description: TCP port to listen on. The firewall forwards port 80 to it.
+    type: int
+    default: 8080
+  thumbprint:
+    description: Thumbprint of the account key, as M(certfleet.sophos_xgs.acme_account) returns it.
+    type: str
+  lease:
+    description: Seconds after which it ends by itself.
+    type: int
+    default: 900
+extends_documentation_fragment:
+  - certfleet.sophos_xgs._attributes
+  - certfleet.sophos_xgs._attributes.actiongroup_acme
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+seealso:
+  - module: certfleet.sophos_xgs.acme_account
+  - module: certfleet.sophos_xgs.acme_http01_order
+"""
+
+EXAMPLES = r"""
+- name: Answer the CA while certificates are ordered
+  hosts: xgs
+  gather_facts: false
+  tasks:
+    - name: Find the account
+      certfleet.sophos_xgs.acme_account:
+        account_key_path: ~/.config/certfleet/account.pem
+      run_once: true
+      register: account
+
+    - name: Start the responder for a quarter of an hour
+      certfleet.sophos_xgs.acme_http01_responder:
+        address: 10.0.0.20
+        thumbprint: "{{ account.thumbprint }}"
+      run_once: true
+
+    - name: Stop it early
+      certfleet.sophos_xgs.acme_http01_responder:
+        state: stopped
+        address: 10.0.0.20
+      run_once: true
+"""
+
+RETURN = r"""
+address:
+  description: The address it listens on.
+  returned: success
+  type: str
+  sample: 10.0.0.20
+port:
+  description: The port it listens on.
+  returned: success
+  type: int
+  sample: 8080
+expires:
+  description: When it ends by itself, in UTC.
+  returned: O(state=started)
+  type: str
+  sample: "2026-11-21T05:15:00Z"
+pid:
+  description: Its process. V(0) in check mode where it does not run yet.
+  returned: O(state=started)
+  type: int
+  sample: 4711
+"""
+
+import ipaddress
+import time
+import typing as t
+
+from ..module_utils._errors import CertfleetError, stage
+from ..module_utils._responder_process import Started, running, start, stop
+from ..module_utils._runner import Arguments, Outcome, Params, run_module
+
+ARGUMENTS = Arguments(
+    spec={
+        "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+        "address": {"type": "str", "default": "0.0.0.0"},  # noqa: S104
+        "port": {"type": "int", "default": 8080},
+        "thumbprint": {"type": "str"},
+        "lease": {"type": "int", "default": 900},
+    },
+    required_if=(("state", "started", ("thumbprint",)),),
+    needs_libraries=False,
+)
+
+
+def run(params: Params, check_mode: bool) -> Outcome:
+    with stage("responder"):
+        address, port = _checked(params)
+        if params["state"] == "stopped":
+            changed = running(address, port) is not None if check_mode else stop(address, port)
+            return _outcome(changed, {"address": address, "port": port}, "started", "stopped")
+        thumbprint, lease = params["thumbprint"], params["lease"]
+        if check_mode:
+            started = running(address, port, thumbprint) or Started(True, 0, "", time.time() + lease)
+        else:
+            started = start(address, port, thumbprint, lease)
+    expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started.expires))
+    facts = {"address": address, "port": port, "expires": expires, "pid": started.pid}
+    return _outcome(started.changed, facts, "stopped", "started")
+
+
+def _checked(params: Params) -> tuple[str, int]:
+    try:
+        address = str(ipaddress.ip_address(params["address"]))
+    except ValueError as error:
+        raise CertfleetError(
+            f"{params['address']!r} is not an IP address", remedy="Give the address of an interface of this host."
+        ) from error
+    if not 0 < params["port"] < 65536:
+        raise CertfleetError(f"{params['port']} is not a port", remedy="Use a number from 1 to 65535.")
+    if params["lease"] < 1:
+        raise CertfleetError(f"a lease of {params['lease']} s is none", remedy="Use a positive number of seconds.")
+    return address, params["port"]
+
+
+def _outcome(changed: bool, facts: dict[str, t.Any], before: str, after: str) -> Outcome:
+    """A diff shows the state, which differs where something changed."""
+    return Outcome(changed, facts, {"state": before if changed else after}, {"state": after})
+
+
+def main() -> None:
+    run_module(ARGUMENTS, run)
+
+
+if __name__ == "__main__":
+    main()

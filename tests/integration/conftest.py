@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fleet for each test, and the playbook run on it as a user runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.fleet import Fleet
+from lab.playbook import PlaybookResult, run_playbook
+from lab.ports import is_open
+
+RENEW = "certfleet.sophos_xgs.renew"
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if "tests/integration" in str(item.path):
+            item.add_marker(pytest.mark.integration)
+
+
+def firewall(number: int, *rules: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+    """One emulated firewall, fwN, with these web server protection rules."""
+    return {"name": f"fw{number}", "address": f"127.22.0.{number}", "waf_rules": list(rules), **settings}
+
+
+def waf_rule(name: str, *domains: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "domains": list(domains), "listen_port": 8443, "certificate": "ApplianceCertificate", **more}
+
+
+def certificate(name: str, *domains: str, consumers: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    """An entry of the inventory."""
+    return {"name": name, "domains": list(domains), **({"consumers": list(consumers)} if consumers else {}), **more}
+
+
+def certificates(*entries: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What a host of the inventory has of its own."""
+    return {"xgs_letsencrypt_certificates": list(entries), **more}
+
+
+@pytest.fixture
+def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
+    """`make_fleet(firewalls, names)`; afterwards no port 80 and no responder may be left open."""
+    with ExitStack() as stack:
+        fleets = []
+
+        def make(firewalls: Sequence[Mapping[str, Any]], names: Mapping[str, str], **options: Any) -> Fleet:
+            fleets.append(stack.enter_context(Fleet(firewalls, tmp_path / f"fleet{len(fleets)}", names, **options)))
+            return fleets[-1]
+
+        yield make
+        for fleet in fleets:
+            assert not [name for name in fleet.addresses if fleet.port80_open(name)]
+            assert not is_open("127.0.0.1", fleet.responder_port)
+
+
+@pytest.fixture
+def play(collection_path: Path, tmp_path: Path) -> Callable[..., PlaybookResult]:
+    """`play(fleet, hosts, playbook=…)`: run a playbook on hosts of a fleet; variables go to the group."""
+
+    def run(
+        fleet: Fleet,
+        hosts: Mapping[str, Mapping[str, Any]],
+        playbook: Any = RENEW,
+        others: Mapping[str, Mapping[str, Any]] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> PlaybookResult:
+        inventory = fleet.inventory(hosts, **(variables or {}))
+        inventory["all"]["hosts"] = dict(others or {})
+        workdir = tmp_path / "run"
+        return run_playbook(
+            playbook, collection_path=collection_path, workdir=workdir, inventory=inventory, **options
+        )
+
+    return run

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes wrong is told once, with firewall, certificate, stage and remedy, and touches nobody else."""
+
+from __future__ import annotations
+
+import re
+
+from conftest import certificate, certificates, firewall, waf_rule
+
+OWA = waf_rule("OWA rule", "owa.example.com")
+RULE = ["waf:OWA rule"]
+
+# host: (what the user wrote, what the error says)
+MISTAKES = {
+    "wildcard": (certificates(certificate("web", "*.example.com")), r"wildcard: web: plan: .*\*\.example\.com"),
+    "no_domains": (certificates(certificate("web")), r"no_domains: web: plan: "),
+    "no_certificates": (certificates(), r"no_certificates: plan: there is no certificate"),
+    "too_many": (certificates(certificate("web", *(f"n{i}.example.com" for i in range(101)))), r"too_many: web: plan: .*100"),
+    "underscore": (certificates(certificate("web", "my_host.example.com")), r"underscore: web: plan: .*my_host"),
+    "scheme": (certificates(certificate("web", "https://www.example.com")), r"scheme: web: plan: .*https://www"),
+    "twice": (
+        certificates(certificate("web", "a.example.com"), certificate("web", "b.example.com")),
+        r"twice: web: plan: two certificates have this name",
+    ),
+    "consumer": (
+        certificates(certificate("web", "a.example.com", consumers=["proxy"])),
+        r"consumer: web: plan: 'proxy' is not a consumer",
+    ),
+    "no_responder": (
+        certificates(certificate("web", "a.example.com"), xgs_letsencrypt_responder_address=""),
+        r"no_responder: plan: there is no responder address",
+    ),
+}
+
+
+def test_wrong_input_is_refused_before_any_request(make_fleet, play):
+    firewalls = [{**firewall(number), "name": name} for number, name in enumerate(MISTAKES, 1)]
+    fleet = make_fleet(firewalls, {})
+    result = play(fleet, {name: own for name, (own, _says) in MISTAKES.items()})
+    assert result.rc != 0
+    assert result.failed == len(MISTAKES)
+    for name, (_own, says) in MISTAKES.items():
+        lines = [line for line in result.stdout.splitlines() if re.search(says, line)]
+        assert lines, f"{name}: nothing says {says}\n{result.stdout}"
+    assert fleet.ca.requests() == []
+    assert not any(counters["requests"] for counters in fleet.counters().values())
+
+
+def test_one_firewall_fails_and_the_others_do_not_notice(make_fleet, play):
+    names = {"owa.example.com": "fw1", "two.example.com": "fw2", "four.example.com": "fw4", "five.example.com": "fw5"}
+    rules = {1: OWA, 2: waf_rule("Two", "two.example.com"), 5: waf_rule("Five", "five.example.com")}
+    fleet = make_fleet(
+        [firewall(number, *([rules[number]] if number in rules else [])) for number in range(1, 6)], names
+    )
+    hosts = {
+        "fw1": certificates(certificate("OWA", "owa.example.com", consumers=RULE)),
+        "fw2": certificates(certificate("two", "two.example.com", consumers=["waf:Two"]), ansible_password="wrong"),
+        "fw3": certificates(certificate("three", "nowhere.example.com")),
+        "fw4": certificates(certificate("four", "four.example.com", consumers=["waf:Missing"])),
+        "fw5": certificates(
+            certificate("bad", "other.example.com"), certificate("five", "five.example.com", consumers=["waf:Five"])
+        ),
+    }
+    result = play(fleet, hosts)
+    assert result.rc != 0
+    assert {name for name in fleet.addresses if result.host(name)["failed"]} == {"fw2", "fw3", "fw4", "fw5"}
+    assert fleet.shown("fw1", 8443, "owa.example.com").trusted
+    assert fleet.shown("fw5", 8443, "five.example.com").trusted, "one certificate fails alone"
+    for says in (
+        r"fw2: plan: the firewall does not accept user name and password",
+        r"fw3: three: order: .*nowhere\.example\.com",
+        r"fw4: four: plan: the firewall has no consumer 'waf:Missing'",
+        r"fw5: bad: order: .*other\.example\.com",
+    ):
+        assert re.search(says, result.stdout), f"nothing says {says}\n{result.stdout}"
+    assert fleet.counters()["fw2"]["auth_failures"] == 1, "a wrong password is not tried again: it locks accounts"
+
+
+def test_a_consumer_that_does_not_serve_is_put_back(make_fleet, play):
+    fleet = make_fleet([firewall(1, OWA)], {"owa.example.com": "fw1"})
+    before = fleet.shown("fw1", 8443, "owa.example.com")
+    fleet.emulator.add_faults("fw1", {"kind": "stale_tls", "operation": "update", "entity": "FirewallRule", "count": 1})
+    result = play(
+        fleet,
+        {"fw1": certificates(certificate("OWA", "owa.example.com", consumers=RULE))},
+        variables={"xgs_letsencrypt_verify_timeout": 2},
+    )
+    assert result.rc != 0
+    assert re.search(r"fw1: OWA-\S+: verify: waf:OWA rule does not serve the new certificate", result.stdout)
+    assert fleet.shown("fw1", 8443, "owa.example.com") == before
+    bindings = {binding["name"]: binding["certificate"] for binding in fleet.emulator.firewall("fw1")["bindings"]}
+    assert bindings["OWA rule"] == "ApplianceCertificate"
+
+
+def test_the_port_is_closed_after_failed_validation(make_fleet, play):
+    """The name leads somewhere else: the CA refuses, and everything that was opened is gone."""
+    fleet = make_fleet([firewall(1, OWA), firewall(2)], {"owa.example.com": "fw2"})
+    result = play(fleet, {"fw1": certificates(certificate("OWA", "owa.example.com", consumers=RULE))})
+    assert result.rc != 0
+    assert re.search(r"fw1: OWA: order: .*owa\.example\.com", result.stdout)
+    state = fleet.emulator.firewall("fw1")
+    assert len(state["open_intervals"]) == 1
+    assert not [name for names in state["objects"].values() for name in names if name.startswith("certfleet")]
+
+
+def test_a_failure_with_time_left_is_reported_and_does_not_fail_the_run(make_fleet, play):
+    fleet = make_fleet([firewall(1, OWA)], {"owa.example.com": "fw1"})
+    hosts = {"fw1": certificates(certificate("OWA", "owa.example.com", consumers=RULE))}
+    play(fleet, hosts).check()
+    fleet.ca.clear("owa.example.com")
+    result = play(fleet, hosts, extra_vars={"xgs_letsencrypt_force": True}).check()
+    assert re.search(r"fw1 +OWA +failed ", result.stdout)
+    assert fleet.shown("fw1", 8443, "owa.example.com").trusted
+
+
+def test_no_secret_in_the_output(make_fleet, play):
+    fleet = make_fleet([firewall(1, OWA)], {"owa.example.com": "fw1"})
+    result = play(
+        fleet, {"fw1": certificates(certificate("OWA", "owa.example.com", consumers=RULE))}, verbosity=4, flags=["--diff"]
+    ).check()
+    said = result.stdout + result.stderr
+    assert "correct horse" not in said
+    assert "PRIVATE KEY" not in said

@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main job: `ansible-playbook certfleet.sophos_xgs.renew`, from first issuance to renewal of what is due."""
+
+from __future__ import annotations
+
+import stat
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from conftest import certificate, certificates, firewall, waf_rule
+
+OWA = waf_rule("OWA rule", "owa.example.com", "mail.example.com", group="Published")
+NAMES = {"owa.example.com": "fw1", "mail.example.com": "fw1", "fw2.example.com": "fw2", "shop.example.com": "fw2"}
+HOSTS = {
+    "fw1": certificates(certificate("OWA", "owa.example.com", "mail.example.com", consumers=["waf:OWA rule"])),
+    "fw2": certificates(
+        certificate("admin", "fw2.example.com", consumers=["webadmin"]),
+        certificate("shop", "shop.example.com", consumers=["waf:Shop"], key_type="ec256"),
+        xgs_tls_server_name="fw2.example.com",
+    ),
+}
+PLACES = {
+    "owa.example.com": ("fw1", 8443),
+    "mail.example.com": ("fw1", 8443),
+    "fw2.example.com": ("fw2", 4444),
+    "shop.example.com": ("fw2", 8443),
+}
+
+
+def two_firewalls():
+    return [firewall(1, OWA), firewall(2, waf_rule("Shop", "shop.example.com"))], NAMES
+
+
+def looks(fleet):
+    return {name: fleet.shown(firewall, port, name) for name, (firewall, port) in PLACES.items()}
+
+
+def test_issue_bind_rest_and_renew_what_is_due(make_fleet, play):
+    fleet = make_fleet(*two_firewalls())
+
+    first = play(fleet, HOSTS).check()
+    shown = looks(fleet)
+    assert all(served.trusted for served in shown.values())
+    assert shown["owa.example.com"].names == ["owa.example.com", "mail.example.com"]
+    assert fleet.ca.issued() == 3
+    assert "fw2       shop         renewed" in first.stdout
+    assert (fleet.workdir / "account.pem").stat().st_mode & 0o777 == 0o600
+    for name in fleet.addresses:
+        (interval,) = fleet.emulator.firewall(name)["open_intervals"]
+        assert interval["connections"] > 0, "the CA came through the port that was opened"
+        fleet.emulator.reset(name)
+
+    second = play(fleet, HOSTS).check()
+    assert second.changed == 0
+    assert fleet.writes() == 0
+    assert fleet.ca.issued() == 3
+    assert looks(fleet) == shown
+
+    now = datetime.now(timezone.utc)
+    fleet.ca.set_renewal_info(shown["shop.example.com"].pem, now - timedelta(days=2), now - timedelta(days=1))
+    play(fleet, HOSTS).check()
+    third = looks(fleet)
+    assert fleet.ca.issued() == 4
+    assert third.pop("shop.example.com") != shown.pop("shop.example.com")
+    assert third == shown
+    objects = fleet.emulator.firewall("fw2")["certificates"]
+    assert sum(name.startswith("shop-") for name in objects) == 1, "the version that nobody uses is gone"
+    assert fleet.counters()["fw1"]["writes"] == 0
+
+
+def test_check_mode_tells_and_writes_nothing(make_fleet, play):
+    fleet = make_fleet(*two_firewalls())
+    result = play(fleet, HOSTS, flags=["--check", "--diff"]).check()
+    assert fleet.writes() == 0
+    assert fleet.ca.issued() == 0
+    assert not [request for request in fleet.ca.requests() if request[0] == "POST"]
+    assert not (fleet.workdir / "account.pem").exists()
+    assert "would be renewed" in result.stdout
+    assert '"forward": "#Port2:80 to 127.0.0.1:' in result.stdout
+    assert "mail.example.com" in result.stdout
+
+
+def test_keys_are_gone_after_the_run(make_fleet, play, tmp_path):
+    fleet = make_fleet(*two_firewalls())
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    play(fleet, HOSTS, env={"TMPDIR": str(scratch)}).check()
+    assert not [path for path in scratch.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+
+
+def test_a_state_directory_saves_an_issuance(make_fleet, play, tmp_path):
+    fleet = make_fleet(*two_firewalls())
+    fleet.emulator.add_faults("fw1", {"kind": "status", "operation": "set", "entity": "Certificate", "code": 500})
+    state = tmp_path / "state"
+    variables = {"xgs_letsencrypt_state_dir": str(state)}
+    failed = play(fleet, {"fw1": HOSTS["fw1"]}, variables=variables)
+    assert failed.rc != 0
+    assert "fw1: OWA: upload: the firewall refused" in failed.stdout
+    assert not fleet.shown("fw1", 8443, "owa.example.com").trusted
+    for path in [state, *state.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+    play(fleet, {"fw1": HOSTS["fw1"]}, variables=variables).check()
+    assert fleet.ca.issued() == 1
+    assert fleet.shown("fw1", 8443, "owa.example.com").trusted
+
+
+def test_an_upload_that_nobody_uses_is_put_to_use(make_fleet, play):
+    """A run that died between upload and switch, at a first issuance."""
+    fleet = make_fleet(*two_firewalls())
+    refusal = {"kind": "status", "operation": "update", "entity": "FirewallRule", "code": 500, "count": 2}
+    fleet.emulator.add_faults("fw1", refusal)
+    assert play(fleet, {"fw1": HOSTS["fw1"]}).rc != 0
+    assert not fleet.shown("fw1", 8443, "owa.example.com").trusted
+    fleet.emulator.clear_faults("fw1")
+    play(fleet, {"fw1": HOSTS["fw1"]}).check()
+    assert fleet.shown("fw1", 8443, "owa.example.com").trusted
+    assert fleet.ca.issued() == 1
+
+
+def test_names_from_another_structure(make_fleet, play):
+    fleet = make_fleet(*two_firewalls())
+    variables = {
+        "sites": [{"service": "OWA", "hosts": [{"dns": "owa.example.com"}, {"dns": "mail.example.com"}]}],
+        "xgs_letsencrypt_certificates_query": "sites[].{name: service, domains: hosts[].dns, consumers: ['waf:OWA rule']}",
+    }
+    play(fleet, {"fw1": {}}, variables=variables).check()
+    assert fleet.shown("fw1", 8443, "mail.example.com").trusted
+
+
+def test_account_key_from_the_environment_and_a_responder_elsewhere(make_fleet, play, tmp_path):
+    """As AWX injects the key; the responder runs as a module on another host."""
+    fleet = make_fleet(*two_firewalls())
+    play(fleet, {"fw1": HOSTS["fw1"]}).check()
+    key = fleet.workdir / "account.pem"
+    other = make_fleet([firewall(3, OWA)], dict.fromkeys(OWA["domains"], "fw3"))
+    play(
+        other,
+        {"fw3": HOSTS["fw1"]},
+        others={"inside": {"ansible_connection": "local"}},
+        variables={"xgs_letsencrypt_responder_host": "inside"},
+        env={"ACME_ACCOUNT_KEY": key.read_text()},
+    ).check()
+    assert other.shown("fw3", 8443, "owa.example.com").trusted
+    assert not (other.workdir / "account.pem").exists()
+    assert not Path(tmp_path / "run" / "home" / ".config").exists()
+
+
+def test_international_names_and_capitals(make_fleet, play):
+    ascii_name = "xn--mnchen-3ya.example.com"
+    fleet = make_fleet([firewall(1, waf_rule("Rathaus", ascii_name))], {ascii_name: "fw1"})
+    play(fleet, {"fw1": certificates(certificate("Rathaus", "MÜNCHEN.Example.com", consumers=["waf:Rathaus"]))}).check()
+    assert fleet.shown("fw1", 8443, ascii_name).trusted
