@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
 PREFIX = "__xgs_letsencrypt_"
@@ -68,13 +69,18 @@ def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) ->
     installed = registered["installed"].get(name)
     if installed:
         row.update(status="renewed" if planned["action"] == "renew" else "repointed", **installed)
-        row["days_left"] = None if planned["action"] == "renew" else row["days_left"]
+        row["days_left"] = _days_until(installed["not_after"])
     elif not failure:
         row["status"] = "would be " + ("renewed" if planned["action"] == "renew" else "repointed")
     if failure:
         row.update(status="failed", stage=failure.get("stage"), error=failure.get("msg"))
         row["alarm"] = not installed and _alarming(planned, alarm_days)
     return row
+
+
+def _days_until(not_after: str) -> float:
+    end = datetime.datetime.strptime(not_after, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    return round((end - datetime.datetime.now(datetime.timezone.utc)) / datetime.timedelta(days=1), 1)
 
 
 def _failure(name: str, registered: Row, ordered: Row) -> Row | None:

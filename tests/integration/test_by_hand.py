@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import firewall, waf_rule
+from lab.entries import firewall, waf_rule
 
 NAME = "owa.example.com"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from conftest import certificate, certificates, firewall, waf_rule
+from lab.entries import certificate, certificates, firewall, waf_rule
 
 OWA = waf_rule("OWA rule", "owa.example.com")
 RULE = ["waf:OWA rule"]

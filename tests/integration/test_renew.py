@@ -8,7 +8,7 @@ import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from conftest import certificate, certificates, firewall, waf_rule
+from lab.entries import certificate, certificates, firewall, waf_rule
 
 OWA = waf_rule("OWA rule", "owa.example.com", "mail.example.com", group="Published")
 NAMES = {"owa.example.com": "fw1", "mail.example.com": "fw1", "fw2.example.com": "fw2", "shop.example.com": "fw2"}

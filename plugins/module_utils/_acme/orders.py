@@ -166,19 +166,23 @@ class _Engine:
 
     def _validate(self, orders: t.Sequence[Order], window: Window) -> None:
         """Answer the challenges and wait for the CA, inside the window. No order's failure gets out of it."""
-        opened = False
+        opened = validated = False
         try:
             with window():
                 opened = True
                 self._each(self._answer, [(order, challenge) for order in orders for challenge in order.challenges])
                 self._await(_alive(orders, "pending"), "pending")
+                validated = True
         except CertfleetError as error:
-            if opened:
+            if not opened:
+                for order in orders:
+                    # One error for all of them: it is about the window.
+                    order.error = order.error or error
+            elif validated:
                 self.close_error = self.close_error or error
-                return
-            for order in orders:
-                # One error for all of them: it is about the window.
-                order.error = order.error or error
+            else:
+                # Interrupted, and then it did not close either.
+                raise
 
     def _answer(self, order: Order, challenge: Challenge) -> None:
         order.challenged = True

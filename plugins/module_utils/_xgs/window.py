@@ -77,7 +77,10 @@ class Window:
         with stage("close"):
             for _try in Deadline(self.firewall.clock, self.patience).tries((2.0, 4.0, 8.0, 16.0, 30.0)):
                 try:
-                    plan_absent(read_objects(self.firewall), self.forward.name).apply(self.firewall)
+                    for write in plan_absent(read_objects(self.firewall), self.forward.name).writes:
+                        self.firewall.send(write)
+                        # The NAT rule goes first; from then on nothing is forwarded.
+                        self.closed_at = self.closed_at or self.firewall.clock.now()
                     break
                 except CertfleetError as error:
                     failure = error
@@ -86,7 +89,6 @@ class Window:
                     " Until the lease ends the port stays open; xgs_dnat_port with state=absent closes it."
                 )
                 raise failure
-        self.closed_at = self.firewall.clock.now()
 
 
 class Interrupted(BaseException):
