@@ -106,7 +106,9 @@ class Demo:
         self.expect(ca.issued() == 4, f"the CA issued {ca.issued()} certificates, not 4")
         self.check_closed()
         first = self.look()
-        say(f"The CA's log: {ca.issued()} certificates issued, {len(ca.validations())} names validated through port 80.")
+        say(
+            f"The CA's log: {ca.issued()} certificates issued, {len(ca.validations())} names validated through port 80."
+        )
         self.table()
 
         say("Second run: nothing is due")
@@ -123,7 +125,9 @@ class Demo:
         say(f"The CA asks for early renewal of one certificate: {RECALLED.certificate} of {RECALLED.firewall}")
         recalled = RECALLED.firewall, RECALLED.port, RECALLED.name
         now = datetime.now(timezone.utc)
-        ca.set_renewal_info(first[recalled].pem, now - timedelta(days=2), now - timedelta(days=1), "https://ca.example/why")
+        ca.set_renewal_info(
+            first[recalled].pem, now - timedelta(days=2), now - timedelta(days=1), "https://ca.example/why"
+        )
 
         say("Third run: just that one is due")
         self.renew()
@@ -148,7 +152,9 @@ def main() -> int:
     collection_path = collection.install(WORKDIR)
     say("Starting the CA (Pebble), its DNS and three emulated firewalls, all on loopback")
     with Fleet(FIREWALLS, WORKDIR, NAMES, latency=0.2) as fleet:
-        say(f"Port 80 of a firewall is TCP {fleet.http_port} of its address here; the inventory: build/demo/run/inventory.yml")
+        say(
+            f"Port 80 of a firewall is TCP {fleet.http_port} of its address here; the inventory: build/demo/run/inventory.yml"
+        )
         demo = Demo(fleet, collection_path)
         demo.run()
         ports = [(address, fleet.http_port) for address in fleet.addresses.values()]

@@ -62,21 +62,17 @@ class Outcome:
         if show_diff and self.before != self.after:
             result["diff"] = {"before": self.before, "after": self.after}
         if self.failure is not None:
-            result.update(failure_result(self.failure))
+            result.update(failure_result(self.failure, details=False))
         return result
 
 
 Run = t.Callable[[Params, bool], Outcome]
 
 
-def failure_result(error: CertfleetError) -> dict[str, t.Any]:
-    """A failed task's result: the sentence for people, its parts for the play."""
-    result = dict(error.details, failed=True, msg=str(error))
-    for key in ("stage", "firewall", "certificate", "problem", "remedy"):
-        value = getattr(error, key)
-        if value:
-            result[key] = value
-    return result
+def failure_result(error: CertfleetError, *, details: bool = True) -> dict[str, t.Any]:
+    """A failed task's result: the sentence for people, and what a play may want to decide by."""
+    where = {key: getattr(error, key) for key in ("stage", "firewall", "certificate") if getattr(error, key)}
+    return {**(error.details if details else {}), "failed": True, "msg": str(error), **where}
 
 
 def missing_libraries(arguments: Arguments) -> dict[str, t.Any] | None:

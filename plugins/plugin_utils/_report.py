@@ -72,8 +72,9 @@ def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) ->
         row["days_left"] = _days_until(installed["not_after"])
     elif not failure:
         row["status"] = "would be " + ("renewed" if planned["action"] == "renew" else "repointed")
+        row["reason"] += f"; used by {', '.join(planned['consumers']) or 'nobody: set consumers'}"
     if failure:
-        row.update(status="failed", stage=failure.get("stage"), error=failure.get("msg"))
+        row.update(status="failed", stage=failure.get("stage"), error=_located(firewall, failure.get("msg", "")))
         row["alarm"] = not installed and _alarming(planned, alarm_days)
     return row
 
@@ -93,6 +94,10 @@ def _failure(name: str, registered: Row, ordered: Row) -> Row | None:
     if order.get("failed") and (not ordered or order.get("stage") == "close"):
         return t.cast(Row, order)
     return registered["unprepared"] or None
+
+
+def _located(firewall: str, message: str) -> str:
+    return message if message.startswith(f"{firewall}: ") else f"{firewall}: {message}"
 
 
 def _alarming(planned: Row, alarm_days: float) -> bool:

@@ -268,7 +268,8 @@ def _is_waf(step: Step, device: Device) -> bool:
         return False
     stored = device.store.get("FirewallRule", entities.name_of(step))
     return text(step.element, "PolicyType") == "HTTPBased" or (
-        stored is not None and text(stored, "PolicyType") == "HTTPBased")
+        stored is not None and text(stored, "PolicyType") == "HTTPBased"
+    )
 
 
 def _noisy(body: bytes) -> bytes:

@@ -95,20 +95,27 @@ def _material(element: ET.Element, files: Files) -> Material:
 def authority(store: Store, element: ET.Element, files: Files, update: bool) -> None:
     name = text(element, "Name")
     password = text(element, "Password")
-    bad = [path for path, wrong in (
-        ("Name", not re.fullmatch(NAME + "{1,255}", name)),
-        ("Format", text(element, "Format") not in ("PEM", "DER")),
-        ("CACertFile", not text(element, "CACertFile")),
-        ("Password", bool(password) and not 4 <= len(password) <= 30),
-    ) if wrong]
+    bad = [
+        path
+        for path, wrong in (
+            ("Name", not re.fullmatch(NAME + "{1,255}", name)),
+            ("Format", text(element, "Format") not in ("PEM", "DER")),
+            ("CACertFile", not text(element, "CACertFile")),
+            ("Password", bool(password) and not 4 <= len(password) <= 30),
+        )
+        if wrong
+    ]
     if bad:
         raise Refused.validation(*(f"/CertificateAuthority/{path}" for path in bad))
     existing = store.get("CertificateAuthority", name) is not None
     if update and (not existing or store.is_built_in("CertificateAuthority", name)):
         raise Refused(500, "Certificate authority details could not be updated.")
     if existing and not update:
-        raise Refused(502, "Certificate authority (CA) could not be added. CA with the same name already exists, "
-                           "choose a different name.")
+        raise Refused(
+            502,
+            "Certificate authority (CA) could not be added. CA with the same name already exists, "
+            "choose a different name.",
+        )
     material = _authority_material(element, files)
     _check_repeated(store, name, material)
     stored = _without_password(element)
@@ -143,8 +150,10 @@ def _is_authority(material: Material) -> bool:
 def _check_repeated(store: Store, name: str, material: Material) -> None:
     for other in store.names("CertificateAuthority"):
         if other != name and store.material("CertificateAuthority", other).fingerprint == material.fingerprint:
-            raise Refused(503, "Certificate authority (CA) could not be uploaded. CA certificate already exists. "
-                               "Choose another CA.")
+            raise Refused(
+                503,
+                "Certificate authority (CA) could not be uploaded. CA certificate already exists. Choose another CA.",
+            )
 
 
 def _without_password(element: ET.Element) -> ET.Element:

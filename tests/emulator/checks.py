@@ -55,8 +55,11 @@ def service(device: Device, element: ET.Element, update: bool) -> None:
     bad = [] if details else ["ServiceDetails/ServiceDetail"]
     if text(element, "Type", "TCPorUDP") == "TCPorUDP":
         for detail in details:
-            bad += [f"ServiceDetails/ServiceDetail/{tag}" for tag in ("SourcePort", "DestinationPort")
-                    if not _is_port_range(text(detail, tag))]
+            bad += [
+                f"ServiceDetails/ServiceDetail/{tag}"
+                for tag in ("SourcePort", "DestinationPort")
+                if not _is_port_range(text(detail, tag))
+            ]
             if text(detail, "Protocol") not in ("TCP", "UDP"):
                 bad.append("ServiceDetails/ServiceDetail/Protocol")
     if bad:
@@ -79,8 +82,11 @@ def nat_rule(device: Device, element: ET.Element, update: bool) -> None:
         if any(name not in INTERFACES for name in named(element, path)):
             raise Refused.validation(f"/NATRule/{path}")
     if rules.destination_conflict(device.store, element):
-        raise Refused(503, "Virtual host could not be added. Virtual host/web server with the same IP address "
-                           "already exists, choose a different external IP address.")
+        raise Refused(
+            503,
+            "Virtual host could not be added. Virtual host/web server with the same IP address "
+            "already exists, choose a different external IP address.",
+        )
 
 
 def firewall_rule(device: Device, element: ET.Element, update: bool) -> None:
@@ -118,8 +124,9 @@ def _waf_neighbours(device: Device, element: ET.Element, port: str) -> None:
         if text(other, "HTTPBasedPolicy/ListenPort") != port:
             continue
         if text(other, "HTTPBasedPolicy/HTTPS") != text(element, "HTTPBasedPolicy/HTTPS"):
-            raise Refused(542, "Can't select HTTP on the specified listening port. "
-                               "Another server is using HTTPS on this port.")
+            raise Refused(
+                542, "Can't select HTTP on the specified listening port. Another server is using HTTPS on this port."
+            )
         if domains & set(named(other, "HTTPBasedPolicy/Domains/Domain")):
             raise Refused(546, "The specified domains are in use in another policy on the same listening port.")
 

@@ -53,9 +53,22 @@ class Emulator:
         config.write_text(json.dumps(self._config), encoding="utf-8")
         with (folder / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "emulator", "--config", str(config), "--control", self._control,
-                 "--ready-file", str(ready)],
-                cwd=TESTS, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+                [
+                    sys.executable,
+                    "-m",
+                    "emulator",
+                    "--config",
+                    str(config),
+                    "--control",
+                    self._control,
+                    "--ready-file",
+                    str(ready),
+                ],
+                cwd=TESTS,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+            )
         deadline = time.monotonic() + self._patience
         while not ready.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -117,8 +130,9 @@ class Emulator:
 
     def _call(self, method: str, path: str, document: Any = None) -> Any:
         body = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"http://{self.control}{path}", body, method=method,
-                                         headers={"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://{self.control}{path}", body, method=method, headers={"Content-Type": "application/json"}
+        )
         # The control interface is on loopback: no proxy of the environment may be asked.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:

@@ -28,15 +28,17 @@ def application(fleet: Fleet) -> web.Application:
     app = web.Application(middlewares=[_errors])
     app[FLEET] = fleet
     one = "/firewalls/{name}"
-    app.add_routes([
-        web.get("/firewalls", _list),
-        web.get(one, _show),
-        web.post(one + "/reset", _reset),
-        web.post(one + "/faults", _add_faults),
-        web.delete(one + "/faults", _clear_faults),
-        web.put(one + "/settings", _settings),
-        web.put(one + "/certificates/{certificate}", _certificate),
-    ])
+    app.add_routes(
+        [
+            web.get("/firewalls", _list),
+            web.get(one, _show),
+            web.post(one + "/reset", _reset),
+            web.post(one + "/faults", _add_faults),
+            web.delete(one + "/faults", _clear_faults),
+            web.put(one + "/settings", _settings),
+            web.put(one + "/certificates/{certificate}", _certificate),
+        ]
+    )
     return app
 
 
@@ -53,8 +55,9 @@ def _firewall(request: web.Request) -> Firewall:
     try:
         return request.app[FLEET].firewalls[name]
     except KeyError:
-        raise web.HTTPNotFound(text=json.dumps({"error": f"no firewall {name}"}),
-                               content_type="application/json") from None
+        raise web.HTTPNotFound(
+            text=json.dumps({"error": f"no firewall {name}"}), content_type="application/json"
+        ) from None
 
 
 def _summary(firewall: Firewall) -> dict[str, Any]:
@@ -73,7 +76,8 @@ def _bindings(device: Device) -> list[dict[str, str]]:
     return [
         {"entity": entity.tag, "name": name, "path": ref.path, "certificate": certificate}
         for entity in ENTITIES.values()
-        for ref in entity.references if "Certificate" in ref.targets
+        for ref in entity.references
+        if "Certificate" in ref.targets
         for name in device.store.names(entity.tag)
         for certificate in named(device.store.get(entity.tag, name), ref.path)  # type: ignore[arg-type]
     ]
@@ -86,17 +90,21 @@ async def _list(request: web.Request) -> web.Response:
 async def _show(request: web.Request) -> web.Response:
     firewall = _firewall(request)
     store, plane = firewall.device.store, firewall.plane
-    return web.json_response({
-        **_summary(firewall),
-        "log": list(firewall.device.journal.entries),
-        "open_intervals": plane.port80.intervals,
-        "objects": {tag: [name for name in store.names(tag) if name] for tag in ENTITIES},
-        "bindings": _bindings(firewall.device),
-        "certificates": {name: store.material("Certificate", name).fingerprint for name in store.names("Certificate")},
-        "appliance_fingerprint": store.material("Certificate", APPLIANCE).fingerprint,
-        "served": plane.served(),
-        "errors": plane.errors,
-    })
+    return web.json_response(
+        {
+            **_summary(firewall),
+            "log": list(firewall.device.journal.entries),
+            "open_intervals": plane.port80.intervals,
+            "objects": {tag: [name for name in store.names(tag) if name] for tag in ENTITIES},
+            "bindings": _bindings(firewall.device),
+            "certificates": {
+                name: store.material("Certificate", name).fingerprint for name in store.names("Certificate")
+            },
+            "appliance_fingerprint": store.material("Certificate", APPLIANCE).fingerprint,
+            "served": plane.served(),
+            "errors": plane.errors,
+        }
+    )
 
 
 async def _reset(request: web.Request) -> web.Response:
@@ -124,5 +132,6 @@ async def _settings(request: web.Request) -> web.Response:
 async def _certificate(request: web.Request) -> web.Response:
     document = await request.json()
     await _firewall(request).put_certificate(
-        request.match_info["certificate"], document["certificate"], document.get("key", ""))
+        request.match_info["certificate"], document["certificate"], document.get("key", "")
+    )
     return web.json_response({})

@@ -107,8 +107,10 @@ class DataPlane:
         stored = self._device.store.get("AdminSettings")
         assert stored is not None, "filled at start"
         config = self._device.config
-        ports = [(int(text(stored, "WebAdminSettings/HTTPSport")), "admin"),
-                 (int(text(stored, "WebAdminSettings/UserPortalHTTPSPort")), "user portal")]
+        ports = [
+            (int(text(stored, "WebAdminSettings/HTTPSport")), "admin"),
+            (int(text(stored, "WebAdminSettings/UserPortalHTTPSPort")), "user portal"),
+        ]
         if config.serve_vpn_portal:
             ports.append((int(text(stored, "WebAdminSettings/VPNPortalHTTPSPort")), "VPN portal"))
         material = self._material(text(stored, "WebAdminSettings/Certificate"))
@@ -172,7 +174,8 @@ class DataPlane:
         address = self._device.config.address
         try:
             listener = await asyncio.get_running_loop().create_server(
-                self._server, address, port, ssl=context, backlog=256)
+                self._server, address, port, ssl=context, backlog=256
+            )
         except OSError as error:
             self._failed(port, error)
         else:
@@ -224,8 +227,12 @@ class DataPlane:
         view: dict[str, dict[str, Any]] = {}
         for port, (role, _) in sorted(self._listeners.items()):
             if role == "WAF":
-                names = {domain: material.fingerprint for site, material in self._sites if site.port == port
-                         for domain in site.domains}
+                names = {
+                    domain: material.fingerprint
+                    for site, material in self._sites
+                    if site.port == port
+                    for domain in site.domains
+                }
             else:
                 material = self._selector(port, role)(None)
                 names = {"*": material.fingerprint} if material else {}

@@ -40,8 +40,9 @@ class Journal:
             self.counters["reads"] += 1
         elif operation != "login":
             self.counters["writes"] += 1
-        self.entries.append({"time": utc(), "source": source, "operation": operation, "entity": entity,
-                             "name": name, "status": status})
+        self.entries.append(
+            {"time": utc(), "source": source, "operation": operation, "entity": entity, "name": name, "status": status}
+        )
 
 
 @dataclass
@@ -57,5 +58,4 @@ class Device:
         return text(stored, "TimeZone", self.config.timezone) if stored is not None else self.config.timezone
 
     def network(self) -> Network:
-        return Network(self.config.address, self.config.zones, self.timezone,
-                       time.time() + self.settings.clock_offset)
+        return Network(self.config.address, self.config.zones, self.timezone, time.time() + self.settings.clock_offset)

@@ -13,8 +13,22 @@ from .envelope import Step
 
 __all__ = ["KINDS", "Fault", "Faults"]
 
-KINDS = ("refuse", "reset_before", "reset_after", "timeout", "status", "auth", "html", "empty", "truncated",
-         "wrong_entity", "lie", "slow", "stale_tls", "noise")
+KINDS = (
+    "refuse",
+    "reset_before",
+    "reset_after",
+    "timeout",
+    "status",
+    "auth",
+    "html",
+    "empty",
+    "truncated",
+    "wrong_entity",
+    "lie",
+    "slow",
+    "stale_tls",
+    "noise",
+)
 
 
 @dataclass

@@ -52,8 +52,11 @@ class Firewall:
             for rule in config.waf_rules:
                 self._add(waf_rule(rule))
                 if rule.group:
-                    group = {"Name": rule.group, "SecurityPolicyList": {"SecurityPolicy": rule.name},
-                             "Policytype": "WAF rule"}
+                    group = {
+                        "Name": rule.group,
+                        "SecurityPolicyList": {"SecurityPolicy": rule.name},
+                        "Policytype": "WAF rule",
+                    }
                     self._add(element("FirewallRuleGroup", group))
             for xml in config.objects:
                 self._add(ET.fromstring(xml))

@@ -52,8 +52,17 @@ class Port80:
             interval = self.intervals[-1]
             interval.update(closed_at=utc(), closed_monotonic=now, seconds=now - interval["opened_monotonic"])
         if forward is not None:
-            self.intervals.append({"opened_at": utc(), "opened_monotonic": now, "closed_at": None,
-                                   "closed_monotonic": None, "seconds": None, "connections": 0, **asdict(forward)})
+            self.intervals.append(
+                {
+                    "opened_at": utc(),
+                    "opened_monotonic": now,
+                    "closed_at": None,
+                    "closed_monotonic": None,
+                    "seconds": None,
+                    "connections": 0,
+                    **asdict(forward),
+                }
+            )
 
     def stop(self) -> None:
         if self._server is not None:
@@ -107,8 +116,14 @@ class Port80:
     async def _redirect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode("latin-1")
         path = ([*head.split(" ", 2), "/"])[1]
-        host = next((line.partition(":")[2].strip().partition(":")[0]
-                     for line in head.splitlines() if line.lower().startswith("host:")), "")
+        host = next(
+            (
+                line.partition(":")[2].strip().partition(":")[0]
+                for line in head.splitlines()
+                if line.lower().startswith("host:")
+            ),
+            "",
+        )
         site = next((site for site in waf_sites(self._device.store) if _on_port_80(site) and site.serves(host)), None)
         if site is None:
             answer = ("404 Not Found", "", "Not Found\n")

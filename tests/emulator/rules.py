@@ -189,8 +189,9 @@ def find_forward(store: Store, net: Network, client: str | None = None) -> Forwa
 
 
 def has_schedules(store: Store) -> bool:
-    return any(text(rule, "NetworkPolicy/Schedule", schedules.ALWAYS) != schedules.ALWAYS
-               for rule in store.all("FirewallRule"))
+    return any(
+        text(rule, "NetworkPolicy/Schedule", schedules.ALWAYS) != schedules.ALWAYS for rule in store.all("FirewallRule")
+    )
 
 
 def destination_conflict(store: Store, rule: ET.Element) -> bool:
@@ -199,7 +200,8 @@ def destination_conflict(store: Store, rule: ET.Element) -> bool:
         return False
     mine = list(_destinations(store, rule))
     return any(
-        text(other, "Name") != text(rule, "Name") and _translates(other)
+        text(other, "Name") != text(rule, "Name")
+        and _translates(other)
         and any(host in mine for host in _destinations(store, other))
         and _services_overlap(store, rule, other)
         for other in store.all("NATRule")
@@ -216,13 +218,17 @@ def _services_overlap(store: Store, rule: ET.Element, other: ET.Element) -> bool
     mine, theirs = (named(each, "OriginalServices/Service") for each in (rule, other))
     if not mine or not theirs or "Any" in mine + theirs:
         return True
-    return any(low <= last and first <= high
-               for low, high in _tcp_ports(store, mine) for first, last in _tcp_ports(store, theirs))
+    return any(
+        low <= last and first <= high
+        for low, high in _tcp_ports(store, mine)
+        for first, last in _tcp_ports(store, theirs)
+    )
 
 
 def waf_sites(store: Store) -> list[WafSite]:
-    return [_site(rule) for rule in store.all("FirewallRule")
-            if text(rule, "PolicyType") == "HTTPBased" and _enabled(rule)]
+    return [
+        _site(rule) for rule in store.all("FirewallRule") if text(rule, "PolicyType") == "HTTPBased" and _enabled(rule)
+    ]
 
 
 def _site(rule: ET.Element) -> WafSite:

@@ -76,8 +76,10 @@ def check(schedule: ET.Element, others: Iterable[ET.Element]) -> None:
     if bad:
         raise Refused.validation(*(f"/Schedule/{path}" for path in bad))
     if any(_identity(other) == _identity(schedule) for other in others):
-        raise Refused(503, "Schedule with the same start and stop time already exists, "
-                           "choose different set of start and stop time.")
+        raise Refused(
+            503,
+            "Schedule with the same start and stop time already exists, choose different set of start and stop time.",
+        )
 
 
 def active(schedule: ET.Element, zone: str, clock: float) -> bool:

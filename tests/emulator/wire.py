@@ -55,7 +55,7 @@ def _multipart(content_type: str, body: bytes) -> Incoming:
 
 
 def _parameter(name: str, head: bytes) -> str | None:
-    found = re.search(rb';\s*' + name.encode() + rb'=(?:"([^"]*)"|([^;\s]+))', head, re.IGNORECASE)
+    found = re.search(rb";\s*" + name.encode() + rb'=(?:"([^"]*)"|([^;\s]+))', head, re.IGNORECASE)
     if found is None:
         return None
     value = found.group(1) if found.group(1) is not None else found.group(2)

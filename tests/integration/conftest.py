@@ -55,8 +55,6 @@ def play(collection_path: Path, tmp_path: Path) -> Callable[..., PlaybookResult]
         inventory = fleet.inventory(hosts, **(variables or {}))
         inventory["all"]["hosts"] = dict(others or {})
         workdir = tmp_path / "run"
-        return run_playbook(
-            playbook, collection_path=collection_path, workdir=workdir, inventory=inventory, **options
-        )
+        return run_playbook(playbook, collection_path=collection_path, workdir=workdir, inventory=inventory, **options)
 
     return run

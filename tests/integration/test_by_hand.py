@@ -27,7 +27,9 @@ def acme(fleet, **more):
 
 
 def responder(fleet, **more):
-    return {"certfleet.sophos_xgs.acme_http01_responder": {"address": "127.0.0.1", "port": fleet.responder_port, **more}}
+    return {
+        "certfleet.sophos_xgs.acme_http01_responder": {"address": "127.0.0.1", "port": fleet.responder_port, **more}
+    }
 
 
 def chain(fleet, output_dir, forward):

@@ -16,7 +16,10 @@ MISTAKES = {
     "wildcard": (certificates(certificate("web", "*.example.com")), r"wildcard: web: plan: .*\*\.example\.com"),
     "no_domains": (certificates(certificate("web")), r"no_domains: web: plan: "),
     "no_certificates": (certificates(), r"no_certificates: plan: there is no certificate"),
-    "too_many": (certificates(certificate("web", *(f"n{i}.example.com" for i in range(101)))), r"too_many: web: plan: .*100"),
+    "too_many": (
+        certificates(certificate("web", *(f"n{i}.example.com" for i in range(101)))),
+        r"too_many: web: plan: .*100",
+    ),
     "underscore": (certificates(certificate("web", "my_host.example.com")), r"underscore: web: plan: .*my_host"),
     "scheme": (certificates(certificate("web", "https://www.example.com")), r"scheme: web: plan: .*https://www"),
     "twice": (
@@ -117,7 +120,10 @@ def test_a_failure_with_time_left_is_reported_and_does_not_fail_the_run(make_fle
 def test_no_secret_in_the_output(make_fleet, play):
     fleet = make_fleet([firewall(1, OWA)], {"owa.example.com": "fw1"})
     result = play(
-        fleet, {"fw1": certificates(certificate("OWA", "owa.example.com", consumers=RULE))}, verbosity=4, flags=["--diff"]
+        fleet,
+        {"fw1": certificates(certificate("OWA", "owa.example.com", consumers=RULE))},
+        verbosity=4,
+        flags=["--diff"],
     ).check()
     said = result.stdout + result.stderr
     assert "correct horse" not in said

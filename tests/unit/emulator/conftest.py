@@ -57,14 +57,26 @@ class Box:
         self.address = address
         self.url = f"https://{address}:4444/webconsole/APIController"
 
-    def post(self, body: str, files: dict[str, bytes] | None = None, username: str = "admin",
-             password: str = "secret", **options: Any) -> requests.Response:
+    def post(
+        self,
+        body: str,
+        files: dict[str, bytes] | None = None,
+        username: str = "admin",
+        password: str = "secret",
+        **options: Any,
+    ) -> requests.Response:
         xml = f"<Request>{LOGIN.format(username, password)}{body}</Request>"
         parts = [("file", (name, content)) for name, content in (files or {}).items()]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return requests.post(self.url, data={"reqxml": xml}, files=parts or None, verify=False,
-                                 timeout=options.pop("timeout", 10), **options)
+            return requests.post(
+                self.url,
+                data={"reqxml": xml},
+                files=parts or None,
+                verify=False,
+                timeout=options.pop("timeout", 10),
+                **options,
+            )
 
     def ask(self, body: str, files: dict[str, bytes] | None = None, **options: Any) -> ET.Element:
         return ET.fromstring(self.post(body, files, **options).content)
@@ -88,8 +100,9 @@ class Box:
     def get(self, entity: str, name: str | None = None) -> list[ET.Element]:
         where = f'<Filter><key name="Name" criteria="=">{name}</key></Filter>' if name else ""
         answer = self.ask(f"<Get><{entity}>{where}</{entity}></Get>")
-        return [found for found in answer.findall(entity) if found.find("Status") is None
-                or found.find("Name") is not None]
+        return [
+            found for found in answer.findall(entity) if found.find("Status") is None or found.find("Name") is not None
+        ]
 
     def archive(self, entity: str, where: str = "") -> list[tuple[str, bytes]]:
         reply = self.post(f"<Get><{entity}>{where}</{entity}></Get>")
@@ -98,11 +111,12 @@ class Box:
             return [(entry.name, tar.extractfile(entry).read()) for entry in tar]
 
     def upload(self, pair: Pair, name: str, operation: str = "add", cert: bytes | None = None) -> str:
-        body = (f"<Certificate><Action>UploadCertificate</Action><Name>{name}</Name>"
-                "<CertificateFormat>pem</CertificateFormat><CertificateFile>c.pem</CertificateFile>"
-                "<PrivateKeyFile>c.key</PrivateKeyFile></Certificate>")
-        return self.code(f'<Set operation="{operation}">{body}</Set>',
-                         {"c.pem": cert or pair.cert, "c.key": pair.key})
+        body = (
+            f"<Certificate><Action>UploadCertificate</Action><Name>{name}</Name>"
+            "<CertificateFormat>pem</CertificateFormat><CertificateFile>c.pem</CertificateFile>"
+            "<PrivateKeyFile>c.key</PrivateKeyFile></Certificate>"
+        )
+        return self.code(f'<Set operation="{operation}">{body}</Set>', {"c.pem": cert or pair.cert, "c.key": pair.key})
 
     @property
     def state(self) -> dict[str, Any]:
@@ -142,8 +156,11 @@ def fleet() -> Iterator[Iterator[Box]]:
     names = {f"fw{number}": f"{NET}.{number}" for number in range(1, FLEET + 1)}
     profile = {"default": "Read-Only", "System/DownloadCertificates": "None"}
     accounts = [{"username": "reader", "password": "x", "profile": profile}]
-    config = {"webadmin_delay": 0.3, "accounts": accounts,
-              "firewalls": [{"name": name, "address": address} for name, address in names.items()]}
+    config = {
+        "webadmin_delay": 0.3,
+        "accounts": accounts,
+        "firewalls": [{"name": name, "address": address} for name, address in names.items()],
+    }
     with Emulator(config) as emulator:
         yield iter([Box(emulator, name, address) for name, address in names.items()])
 
@@ -158,18 +175,28 @@ def issue() -> Callable[..., Pair]:
     serial = itertools.count(1)
 
     def make(*names: str, kind: str = "ec", authority: bool = False) -> Pair:
-        key = (rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1()))
+        key = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         start = datetime.datetime(2026, 1, 1)
         certificate = (
-            x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-            .serial_number(next(serial)).not_valid_before(start).not_valid_after(start + datetime.timedelta(days=900))
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(next(serial))
+            .not_valid_before(start)
+            .not_valid_after(start + datetime.timedelta(days=900))
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(authority, None), critical=True)
-            .sign(key, hashes.SHA256()))
-        return Pair(certificate.public_bytes(serialization.Encoding.PEM),
-                    key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                      serialization.NoEncryption()), key)
+            .sign(key, hashes.SHA256())
+        )
+        return Pair(
+            certificate.public_bytes(serialization.Encoding.PEM),
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
+            key,
+        )
 
     return make
 

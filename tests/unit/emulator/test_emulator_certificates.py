@@ -14,41 +14,64 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-UPLOAD = ("<Certificate><Action>{action}</Action><Name>{name}</Name><CertificateFormat>{format}</CertificateFormat>"
-          "<CertificateFile>{cert}</CertificateFile><PrivateKeyFile>{key}</PrivateKeyFile>"
-          "<Password>{password}</Password></Certificate>")
+UPLOAD = (
+    "<Certificate><Action>{action}</Action><Name>{name}</Name><CertificateFormat>{format}</CertificateFormat>"
+    "<CertificateFile>{cert}</CertificateFile><PrivateKeyFile>{key}</PrivateKeyFile>"
+    "<Password>{password}</Password></Certificate>"
+)
 CONSUMERS = {
-    "AdminSettings": ("<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport>"
-                      "<UserPortalHTTPSPort>4443</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
-                      "<Certificate>{}</Certificate></WebAdminSettings></AdminSettings>"),
-    "SSLTunnelAccessSettings": ("<SSLTunnelAccessSettings><Protocol>TCP</Protocol>"
-                                "<SSLServerCertificate>{}</SSLServerCertificate></SSLTunnelAccessSettings>"),
-    "EmailConfiguration": ("<EmailConfiguration><SMTPTLSConfiguration><TLSCertificate>{}</TLSCertificate>"
-                           "</SMTPTLSConfiguration></EmailConfiguration>"),
-    "SophosConnectClient": ("<SophosConnectClient><Name>c</Name><AuthenticationType>DigitalCertificate"
-                            "</AuthenticationType><LocalCertificate>{}</LocalCertificate>"
-                            "<RemoteCertificate>ApplianceCertificate</RemoteCertificate></SophosConnectClient>"),
-    "AdvancedConfiguration": ("<AdvancedConfiguration><LoginPageCertificate><Certificate>{}</Certificate>"
-                              "</LoginPageCertificate></AdvancedConfiguration>"),
-    "VPNIPSecConnection": ("<VPNIPSecConnection><Name>v</Name><LocalCertificate>{}</LocalCertificate>"
-                           "</VPNIPSecConnection>"),
-    "FirewallRule": ("<FirewallRule><Name>w</Name><Position>Top</Position><PolicyType>HTTPBased</PolicyType>"
-                     "<HTTPBasedPolicy><HostedAddress>#Port2</HostedAddress><HTTPS>Enable</HTTPS>"
-                     "<ListenPort>8443</ListenPort><Domains><Domain>w.test</Domain></Domains>"
-                     "<Certificate>{}</Certificate></HTTPBasedPolicy></FirewallRule>"),
+    "AdminSettings": (
+        "<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport>"
+        "<UserPortalHTTPSPort>4443</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
+        "<Certificate>{}</Certificate></WebAdminSettings></AdminSettings>"
+    ),
+    "SSLTunnelAccessSettings": (
+        "<SSLTunnelAccessSettings><Protocol>TCP</Protocol>"
+        "<SSLServerCertificate>{}</SSLServerCertificate></SSLTunnelAccessSettings>"
+    ),
+    "EmailConfiguration": (
+        "<EmailConfiguration><SMTPTLSConfiguration><TLSCertificate>{}</TLSCertificate>"
+        "</SMTPTLSConfiguration></EmailConfiguration>"
+    ),
+    "SophosConnectClient": (
+        "<SophosConnectClient><Name>c</Name><AuthenticationType>DigitalCertificate"
+        "</AuthenticationType><LocalCertificate>{}</LocalCertificate>"
+        "<RemoteCertificate>ApplianceCertificate</RemoteCertificate></SophosConnectClient>"
+    ),
+    "AdvancedConfiguration": (
+        "<AdvancedConfiguration><LoginPageCertificate><Certificate>{}</Certificate>"
+        "</LoginPageCertificate></AdvancedConfiguration>"
+    ),
+    "VPNIPSecConnection": (
+        "<VPNIPSecConnection><Name>v</Name><LocalCertificate>{}</LocalCertificate></VPNIPSecConnection>"
+    ),
+    "FirewallRule": (
+        "<FirewallRule><Name>w</Name><Position>Top</Position><PolicyType>HTTPBased</PolicyType>"
+        "<HTTPBasedPolicy><HostedAddress>#Port2</HostedAddress><HTTPS>Enable</HTTPS>"
+        "<ListenPort>8443</ListenPort><Domains><Domain>w.test</Domain></Domains>"
+        "<Certificate>{}</Certificate></HTTPBasedPolicy></FirewallRule>"
+    ),
 }
 
 
 def upload(box, pair, operation="add", files=None, **fields):
-    values = {"action": "UploadCertificate", "name": "a", "format": "pem", "cert": "c.pem", "key": "c.key",
-              "password": "", **fields}
+    values = {
+        "action": "UploadCertificate",
+        "name": "a",
+        "format": "pem",
+        "cert": "c.pem",
+        "key": "c.key",
+        "password": "",
+        **fields,
+    }
     sent = {values["cert"]: pair.cert, values["key"]: pair.key} if files is None else files
     return box.code(f'<Set operation="{operation}">{UPLOAD.format(**values)}</Set>', sent)
 
 
 def encrypted(pair, password=b"topsecret"):
-    return pair.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                      serialization.BestAvailableEncryption(password))
+    return pair.private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(password)
+    )
 
 
 class TestUpload:
@@ -56,10 +79,19 @@ class TestUpload:
         assert upload(box, issue("a.test", kind="rsa")) == "200"
         assert upload(box, issue("a.test")) == "502"
 
-    @pytest.mark.parametrize("fields", [
-        {"name": "with space"}, {"name": "a" * 51}, {"name": "ä"}, {"action": "GenerateSelfSignedCertificate"},
-        {"format": "PEM"}, {"key": "c.pem2"}, {"cert": "c.txt"}, {"password": "abc"},
-    ])
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"name": "with space"},
+            {"name": "a" * 51},
+            {"name": "ä"},
+            {"action": "GenerateSelfSignedCertificate"},
+            {"format": "PEM"},
+            {"key": "c.pem2"},
+            {"cert": "c.txt"},
+            {"password": "abc"},
+        ],
+    )
     def test_bad_fields(self, box, issue, fields):
         assert upload(box, issue("a.test"), **fields) == "501"
         assert box.state["objects"]["Certificate"] == ["ApplianceCertificate"]
@@ -89,12 +121,25 @@ class TestUpload:
         pair = issue("a.test")
         parsed = x509.load_pem_x509_certificate(pair.cert)
         der = parsed.public_bytes(serialization.Encoding.DER)
-        assert upload(box, pair, format="der", cert="c.der", name="der",
-                      files={"c.der": der, "c.key": pair.key}) == "200"
-        bundle = pkcs12.serialize_key_and_certificates(b"a", pair.private, parsed, None,
-                                                       serialization.BestAvailableEncryption(b"topsecret"))
-        assert upload(box, pair, format="pkcs12", cert="c.pfx", key="", name="p12", password="topsecret",
-                      files={"c.pfx": bundle}) == "200"
+        assert (
+            upload(box, pair, format="der", cert="c.der", name="der", files={"c.der": der, "c.key": pair.key}) == "200"
+        )
+        bundle = pkcs12.serialize_key_and_certificates(
+            b"a", pair.private, parsed, None, serialization.BestAvailableEncryption(b"topsecret")
+        )
+        assert (
+            upload(
+                box,
+                pair,
+                format="pkcs12",
+                cert="c.pfx",
+                key="",
+                name="p12",
+                password="topsecret",
+                files={"c.pfx": bundle},
+            )
+            == "200"
+        )
         certificates = box.state["certificates"]
         assert certificates["der"] == certificates["p12"] == pair.fingerprint
 
@@ -163,8 +208,11 @@ class TestArchive:
 
 class TestAuthorities:
     def add(self, box, pair, name, format_="PEM"):
-        return box.add(f"<CertificateAuthority><Name>{name}</Name><Format>{format_}</Format>"
-                       "<CACertFile>ca.pem</CACertFile></CertificateAuthority>", {"ca.pem": pair.cert})
+        return box.add(
+            f"<CertificateAuthority><Name>{name}</Name><Format>{format_}</Format>"
+            "<CACertFile>ca.pem</CACertFile></CertificateAuthority>",
+            {"ca.pem": pair.cert},
+        )
 
     def test_rules(self, box, issue):
         ca = issue("ca", authority=True)
@@ -177,8 +225,10 @@ class TestAuthorities:
     def test_archive_holds_the_built_in_ones(self, box, issue):
         self.add(box, issue("ca", authority=True), "mine")
         contents = dict(box.archive("CertificateAuthority"))
-        kinds = {entry.findtext("Name"): entry.findtext("Type")
-                 for entry in ET.fromstring(contents["./Entities.xml"]).findall("CertificateAuthority")}
+        kinds = {
+            entry.findtext("Name"): entry.findtext("Type")
+            for entry in ET.fromstring(contents["./Entities.xml"]).findall("CertificateAuthority")
+        }
         assert kinds["mine"] == "Uploaded"
         assert kinds["Default"] == "Internal"
         assert box.remove("CertificateAuthority", "mine") == "200"

@@ -18,42 +18,64 @@ import requests
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 
 HOST = "<IPHost><Name>responder</Name><HostType>IP</HostType><IPAddress>{}</IPAddress></IPHost>"
-SERVICE = ("<Services><Name>responder-port</Name><Type>TCPorUDP</Type><ServiceDetails><ServiceDetail>"
-           "<SourcePort>1:65535</SourcePort><DestinationPort>{}</DestinationPort><Protocol>TCP</Protocol>"
-           "</ServiceDetail></ServiceDetails></Services>")
-NAT = ("<NATRule><Name>{name}</Name><Status>{status}</Status><Position>Top</Position>"
-       "<TranslatedSource>{source}</TranslatedSource>"
-       "<OriginalDestinationNetworks><Network>{destination}</Network></OriginalDestinationNetworks>"
-       "<TranslatedDestination>responder</TranslatedDestination>"
-       "<OriginalServices><Service>{service}</Service></OriginalServices>"
-       "<TranslatedService>responder-port</TranslatedService></NATRule>")
-RULE = ("<FirewallRule><Name>{name}</Name><Status>{status}</Status><Position>{position}</Position>"
-        "<PolicyType>Network</PolicyType><NetworkPolicy><Action>{action}</Action>"
-        "<SourceZones><Zone>WAN</Zone></SourceZones><DestinationZones><Zone>{zone}</Zone></DestinationZones>"
-        "<Schedule>{schedule}</Schedule><Services><Service>{service}</Service></Services>"
-        "</NetworkPolicy></FirewallRule>")
-SCHEDULE = ("<Schedule><Name>{name}</Name><Type>OneTime</Type><ScheduleDetails><StartDate>{start}</StartDate>"
-            "<EndDate>{end}</EndDate><ScheduleDetail><Days>{days}</Days><StartTime>{begin}</StartTime>"
-            "<StopTime>{stop}</StopTime></ScheduleDetail></ScheduleDetails></Schedule>")
-WAF = ("<FirewallRule><Name>{name}</Name><Position>Bottom</Position><PolicyType>HTTPBased</PolicyType>"
-       "<HTTPBasedPolicy><HostedAddress>#Port2</HostedAddress><HTTPS>Enable</HTTPS><RedirectHTTP>{redirect}</RedirectHTTP>"
-       "<ListenPort>8443</ListenPort><Domains><Domain>{domain}</Domain></Domains>"
-       "<Certificate>{certificate}</Certificate></HTTPBasedPolicy></FirewallRule>")
+SERVICE = (
+    "<Services><Name>responder-port</Name><Type>TCPorUDP</Type><ServiceDetails><ServiceDetail>"
+    "<SourcePort>1:65535</SourcePort><DestinationPort>{}</DestinationPort><Protocol>TCP</Protocol>"
+    "</ServiceDetail></ServiceDetails></Services>"
+)
+NAT = (
+    "<NATRule><Name>{name}</Name><Status>{status}</Status><Position>Top</Position>"
+    "<TranslatedSource>{source}</TranslatedSource>"
+    "<OriginalDestinationNetworks><Network>{destination}</Network></OriginalDestinationNetworks>"
+    "<TranslatedDestination>responder</TranslatedDestination>"
+    "<OriginalServices><Service>{service}</Service></OriginalServices>"
+    "<TranslatedService>responder-port</TranslatedService></NATRule>"
+)
+RULE = (
+    "<FirewallRule><Name>{name}</Name><Status>{status}</Status><Position>{position}</Position>"
+    "<PolicyType>Network</PolicyType><NetworkPolicy><Action>{action}</Action>"
+    "<SourceZones><Zone>WAN</Zone></SourceZones><DestinationZones><Zone>{zone}</Zone></DestinationZones>"
+    "<Schedule>{schedule}</Schedule><Services><Service>{service}</Service></Services>"
+    "</NetworkPolicy></FirewallRule>"
+)
+SCHEDULE = (
+    "<Schedule><Name>{name}</Name><Type>OneTime</Type><ScheduleDetails><StartDate>{start}</StartDate>"
+    "<EndDate>{end}</EndDate><ScheduleDetail><Days>{days}</Days><StartTime>{begin}</StartTime>"
+    "<StopTime>{stop}</StopTime></ScheduleDetail></ScheduleDetails></Schedule>"
+)
+WAF = (
+    "<FirewallRule><Name>{name}</Name><Position>Bottom</Position><PolicyType>HTTPBased</PolicyType>"
+    "<HTTPBasedPolicy><HostedAddress>#Port2</HostedAddress><HTTPS>Enable</HTTPS><RedirectHTTP>{redirect}</RedirectHTTP>"
+    "<ListenPort>8443</ListenPort><Domains><Domain>{domain}</Domain></Domains>"
+    "<Certificate>{certificate}</Certificate></HTTPBasedPolicy></FirewallRule>"
+)
 
 
 def nat(**fields):
-    return NAT.format(**{"name": "nat", "status": "Enable", "source": "MASQ", "destination": "#Port2",
-                         "service": "HTTP", **fields})
+    return NAT.format(
+        **{"name": "nat", "status": "Enable", "source": "MASQ", "destination": "#Port2", "service": "HTTP", **fields}
+    )
 
 
 def rule(**fields):
-    return RULE.format(**{"name": "rule", "status": "Enable", "position": "Top", "action": "Accept", "zone": "LAN",
-                          "schedule": "All The Time", "service": "HTTP", **fields})
+    return RULE.format(
+        **{
+            "name": "rule",
+            "status": "Enable",
+            "position": "Top",
+            "action": "Accept",
+            "zone": "LAN",
+            "schedule": "All The Time",
+            "service": "HTTP",
+            **fields,
+        }
+    )
 
 
 def waf(**fields):
-    return WAF.format(**{"name": "w", "redirect": "Disable", "domain": "w.test", "certificate": "ApplianceCertificate",
-                         **fields})
+    return WAF.format(
+        **{"name": "w", "redirect": "Disable", "domain": "w.test", "certificate": "ApplianceCertificate", **fields}
+    )
 
 
 def wait_until(condition, seconds=5.0):
@@ -87,18 +109,21 @@ class TestForwarding:
         assert objects.fetch("/x").text == f"{objects.address} asked for /x"
         assert objects.state["port80_open"]
 
-    @pytest.mark.parametrize("close", [
-        lambda box: box.remove("NATRule", "nat"),
-        lambda box: box.remove("FirewallRule", "rule"),
-        lambda box: box.update(nat(status="Disable")),
-        lambda box: box.update(rule(status="Disable")),
-        lambda box: box.update(rule(action="Drop")),
-        lambda box: box.update(rule(zone="DMZ")),
-        lambda box: box.update(rule(service="HTTPS")),
-        lambda box: box.update(nat(service="HTTPS")),
-        lambda box: box.update(nat(destination="#Port1")),
-        lambda box: box.add(rule(name="above", action="Drop")),
-    ])
+    @pytest.mark.parametrize(
+        "close",
+        [
+            lambda box: box.remove("NATRule", "nat"),
+            lambda box: box.remove("FirewallRule", "rule"),
+            lambda box: box.update(nat(status="Disable")),
+            lambda box: box.update(rule(status="Disable")),
+            lambda box: box.update(rule(action="Drop")),
+            lambda box: box.update(rule(zone="DMZ")),
+            lambda box: box.update(rule(service="HTTPS")),
+            lambda box: box.update(nat(service="HTTPS")),
+            lambda box: box.update(nat(destination="#Port1")),
+            lambda box: box.add(rule(name="above", action="Drop")),
+        ],
+    )
     def test_stops(self, opened, close):
         assert opened.port_80_listens
         assert close(opened) == "200"
@@ -158,30 +183,48 @@ class TestRules:
         assert opened.add(nat(name="other")) == "503"
         assert opened.add(nat(name="other", service="HTTPS")) == "200"
 
-    @pytest.mark.parametrize("bad", [
-        nat(destination="192.0.2.1"), nat(service="nothing"), nat(source="nobody"),
-        nat().replace("<TranslatedDestination>responder", "<TranslatedDestination>192.0.2.1"),
-        nat().replace("<Position>Top</Position>", ""), nat().replace(">Top<", ">top<"),
-        nat().replace(">Top</Position>", ">After</Position><After><Name>nothing</Name></After>"),
-        rule(zone="Nowhere"), rule(schedule="Never"), rule(service="nothing"),
-    ])
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            nat(destination="192.0.2.1"),
+            nat(service="nothing"),
+            nat(source="nobody"),
+            nat().replace("<TranslatedDestination>responder", "<TranslatedDestination>192.0.2.1"),
+            nat().replace("<Position>Top</Position>", ""),
+            nat().replace(">Top<", ">top<"),
+            nat().replace(">Top</Position>", ">After</Position><After><Name>nothing</Name></After>"),
+            rule(zone="Nowhere"),
+            rule(schedule="Never"),
+            rule(service="nothing"),
+        ],
+    )
     def test_unknown_names_and_bad_positions(self, objects, bad):
         assert objects.add(bad) == "501"
 
     def test_order_and_how_it_reads_back(self, objects):
-        for name, position in (("b", "Top"), ("a", "Top"), ("c", "Bottom"),
-                               ("d", "After</Position><After><Name>a</Name></After><Position>")):
+        for name, position in (
+            ("b", "Top"),
+            ("a", "Top"),
+            ("c", "Bottom"),
+            ("d", "After</Position><After><Name>a</Name></After><Position>"),
+        ):
             body = rule(name=name, position=position).replace("<Position></Position>", "")
             assert objects.add(body) == "200"
-        read = [(found.findtext("Name"), found.findtext("Position"), found.findtext("After/Name"))
-                for found in objects.get("FirewallRule")]
+        read = [
+            (found.findtext("Name"), found.findtext("Position"), found.findtext("After/Name"))
+            for found in objects.get("FirewallRule")
+        ]
         assert read == [("a", "Top", None), ("d", "After", "a"), ("b", "After", "d"), ("c", "After", "b")]
 
     def test_removal_only_in_reverse_order(self, opened):
         assert opened.remove("IPHost", "responder") == "504"
         assert opened.remove("Services", "responder-port") == "504"
-        for entity, name in (("NATRule", "nat"), ("FirewallRule", "rule"), ("Services", "responder-port"),
-                             ("IPHost", "responder")):
+        for entity, name in (
+            ("NATRule", "nat"),
+            ("FirewallRule", "rule"),
+            ("Services", "responder-port"),
+            ("IPHost", "responder"),
+        ):
             assert opened.remove(entity, name) == "200"
 
     def test_service_in_use_is_not_updated(self, opened):
@@ -218,8 +261,13 @@ class TestSchedules:
         end = begin + datetime.timedelta(minutes=15 * quarters)
         if end.date() != begin.date():
             pytest.skip("the lease would cross midnight")
-        fields = {"start": begin.strftime("%Y-%m-%d %H:%M:%S"), "end": end.strftime("%Y-%m-%d %H:%M:%S"),
-                  "days": begin.strftime("%A"), "begin": begin.strftime("%H:%M"), "stop": end.strftime("%H:%M")}
+        fields = {
+            "start": begin.strftime("%Y-%m-%d %H:%M:%S"),
+            "end": end.strftime("%Y-%m-%d %H:%M:%S"),
+            "days": begin.strftime("%A"),
+            "begin": begin.strftime("%H:%M"),
+            "stop": end.strftime("%H:%M"),
+        }
         return end, SCHEDULE.format(name="lease", **fields)
 
     def test_rule_ends_with_its_schedule(self, objects):
@@ -252,13 +300,24 @@ class TestSchedules:
         assert not objects.port_80_listens
 
     def test_rules(self, box):
-        good = {"start": "2026-11-21 10:00:00", "end": "2026-11-21 12:00:00", "days": "All Days of week",
-                "begin": "10:00", "stop": "10:45"}
+        good = {
+            "start": "2026-11-21 10:00:00",
+            "end": "2026-11-21 12:00:00",
+            "days": "All Days of week",
+            "begin": "10:00",
+            "stop": "10:45",
+        }
         assert box.add(SCHEDULE.format(name="a", **good)) == "200"
         assert box.add(SCHEDULE.format(name="b", **good)) == "503"
         assert box.add(SCHEDULE.format(name="b", **{**good, "stop": "23:59"})) == "200"
-        for wrong in ({"begin": "10:05"}, {"stop": "10:50"}, {"stop": "09:00"}, {"days": "WeekDays"},
-                      {"start": "2026-11-21"}, {"end": "2026-11-21 09:00:00"}):
+        for wrong in (
+            {"begin": "10:05"},
+            {"stop": "10:50"},
+            {"stop": "09:00"},
+            {"days": "WeekDays"},
+            {"start": "2026-11-21"},
+            {"end": "2026-11-21 09:00:00"},
+        ):
             assert box.add(SCHEDULE.format(name="c", **{**good, **wrong})) == "501", wrong
         assert box.remove("Schedule", "a") == "200"
 
@@ -313,9 +372,11 @@ class TestServing:
         pair = issue("admin.test")
         box.upload(pair, "admin")
         appliance = box.state["appliance_fingerprint"]
-        body = ("<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport><UserPortalHTTPSPort>4443"
-                "</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort><Certificate>admin</Certificate>"
-                "</WebAdminSettings></AdminSettings>")
+        body = (
+            "<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport><UserPortalHTTPSPort>4443"
+            "</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort><Certificate>admin</Certificate>"
+            "</WebAdminSettings></AdminSettings>"
+        )
         answer = box.ask(f'<Set operation="update">{body}</Set>')
         assert answer.find("WebAdminSettings/Status").get("code") == "200"
         assert box.served(4444) == appliance
@@ -325,9 +386,11 @@ class TestServing:
         assert box.update(body.replace(">4443<", ">4444<")) == "541"
 
     def test_portal_moves_to_another_port(self, box):
-        body = ("<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport><UserPortalHTTPSPort>6443"
-                "</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
-                "<Certificate>ApplianceCertificate</Certificate></WebAdminSettings></AdminSettings>")
+        body = (
+            "<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport><UserPortalHTTPSPort>6443"
+            "</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
+            "<Certificate>ApplianceCertificate</Certificate></WebAdminSettings></AdminSettings>"
+        )
         assert box.update(body) == "200"
         wait_until(lambda: "6443" in box.state["served"])
         assert box.served(6443) == box.state["appliance_fingerprint"]
@@ -340,9 +403,11 @@ class TestServing:
         with requests.Session() as session:
             session.post(box.url, data={"reqxml": "<Request/>"}, verify=False, timeout=5)
             pools = session.get_adapter(box.url).poolmanager.pools
-            box.update("<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport><UserPortalHTTPSPort>4443"
-                       "</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
-                       "<Certificate>admin</Certificate></WebAdminSettings></AdminSettings>")
+            box.update(
+                "<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport><UserPortalHTTPSPort>4443"
+                "</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
+                "<Certificate>admin</Certificate></WebAdminSettings></AdminSettings>"
+            )
             connection = pools[next(iter(pools.keys()))].pool.get()
             wait_until(lambda: connection is None or not connection.is_connected)
 

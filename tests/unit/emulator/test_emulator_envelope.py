@@ -21,13 +21,16 @@ def send(box, **options):
 
 
 class TestTransport:
-    @pytest.mark.parametrize("options", [
-        {"data": {"reqxml": LOGIN}},
-        {"files": {"reqxml": (None, LOGIN)}},
-        {"files": {"reqxml": (None, LOGIN)}, "method": "GET"},
-        {"params": {"reqxml": LOGIN}, "method": "GET"},
-        {"params": {"reqxml": LOGIN}},
-    ])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"data": {"reqxml": LOGIN}},
+            {"files": {"reqxml": (None, LOGIN)}},
+            {"files": {"reqxml": (None, LOGIN)}, "method": "GET"},
+            {"params": {"reqxml": LOGIN}, "method": "GET"},
+            {"params": {"reqxml": LOGIN}},
+        ],
+    )
     def test_every_way_to_send_the_form(self, box, options):
         assert "Authentication Successful" in send(box, **options).text
 
@@ -61,8 +64,9 @@ class TestLogin:
         xml = LOGIN.replace("<Password>", '<Password passwordform="encrypt">')
         assert "Authentication Failure" in requests.post(box.url, data={"reqxml": xml}, verify=False, timeout=10).text
 
-    @pytest.mark.parametrize(("setting", "code"), [({"api_enabled": False}, "532"),
-                                                   ({"allowed_sources": ["192.0.2.0/24"]}, "534")])
+    @pytest.mark.parametrize(
+        ("setting", "code"), [({"api_enabled": False}, "532"), ({"allowed_sources": ["192.0.2.0/24"]}, "534")]
+    )
     def test_before_login(self, box, setting, code):
         box.settings(**setting)
         answer = box.ask("<Get><IPHost/></Get>")
@@ -108,20 +112,29 @@ class TestOperations:
         assert not box.get("IPHost", "a")[0].findtext("Description")
 
     def test_several_entities_in_order(self, box):
-        answer = box.ask(f'<Set operation="add">{HOST.format("a", "192.0.2.1")}{HOST.format("a", "192.0.2.2")}</Set>'
-                         "<Remove><IPHost transactionid='7'><Name>a</Name></IPHost></Remove>")
+        answer = box.ask(
+            f'<Set operation="add">{HOST.format("a", "192.0.2.1")}{HOST.format("a", "192.0.2.2")}</Set>'
+            "<Remove><IPHost transactionid='7'><Name>a</Name></IPHost></Remove>"
+        )
         assert [status.get("code") for status in answer.iter("Status")] == ["200", "502", "200"]
         assert [entity.get("transactionid") for entity in answer.findall("IPHost")] == ["", "", "7"]
 
-    @pytest.mark.parametrize(("host", "path"), [
-        (HOST.format("#a", "192.0.2.1"), "/IPHost/Name"),
-        (HOST.format("a,b", "192.0.2.1"), "/IPHost/Name"),
-        (HOST.format("a" * 61, "192.0.2.1"), "/IPHost/Name"),
-        (HOST.format("a", "nonsense"), "/IPHost/IPAddress"),
-        (HOST.format("a", "192.0.2.1").replace("<HostType>IP<", "<HostType>System Host<"), "/IPHost/HostType"),
-        (HOST.format("a", "192.0.2.1").replace("<HostType>", f"<Description>{'d' * 256}</Description><HostType>"),
-         "/IPHost/Description"),
-    ])
+    @pytest.mark.parametrize(
+        ("host", "path"),
+        [
+            (HOST.format("#a", "192.0.2.1"), "/IPHost/Name"),
+            (HOST.format("a,b", "192.0.2.1"), "/IPHost/Name"),
+            (HOST.format("a" * 61, "192.0.2.1"), "/IPHost/Name"),
+            (HOST.format("a", "nonsense"), "/IPHost/IPAddress"),
+            (HOST.format("a", "192.0.2.1").replace("<HostType>IP<", "<HostType>System Host<"), "/IPHost/HostType"),
+            (
+                HOST.format("a", "192.0.2.1").replace(
+                    "<HostType>", f"<Description>{'d' * 256}</Description><HostType>"
+                ),
+                "/IPHost/Description",
+            ),
+        ],
+    )
     def test_validation_names_the_field(self, box, host, path):
         answer = box.ask(f'<Set operation="add">{host}</Set>')
         assert answer.find("IPHost/Status").get("code") == "501"
@@ -186,8 +199,13 @@ class TestOddEntities:
         assert box.ask("<Get><SystemServices/></Get>").findtext("SystemServices/WAF/Status") == "Stopped"
 
     def test_local_service_acl_has_another_key(self, box):
-        assert box.add("<LocalServiceACL><RuleName>r</RuleName><SourceZone>WAN</SourceZone>"
-                       "<Hosts><Host>#Port1</Host></Hosts><Action>accept</Action></LocalServiceACL>") == "200"
+        assert (
+            box.add(
+                "<LocalServiceACL><RuleName>r</RuleName><SourceZone>WAN</SourceZone>"
+                "<Hosts><Host>#Port1</Host></Hosts><Action>accept</Action></LocalServiceACL>"
+            )
+            == "200"
+        )
         assert box.code("<Remove><LocalServiceACL><RuleName>r</RuleName></LocalServiceACL></Remove>") == "200"
 
     def test_time_zone(self, box):
@@ -196,8 +214,10 @@ class TestOddEntities:
         assert box.update("<Time><TimeZone>Asia/Tokyo</TimeZone></Time>") == "200"
 
     def test_connect_client_says_201_the_second_time(self, box):
-        client = ("<SophosConnectClient><Name>c</Name><AuthenticationType>PresharedKey</AuthenticationType>"
-                  "</SophosConnectClient>")
+        client = (
+            "<SophosConnectClient><Name>c</Name><AuthenticationType>PresharedKey</AuthenticationType>"
+            "</SophosConnectClient>"
+        )
         empty = box.ask("<Get><SophosConnectClient/></Get>")
         assert empty.findtext("SophosConnectClient/Status") == "No. of records Zero."
         assert [box.update(client), box.update(client)] == ["200", "201"]
@@ -211,8 +231,12 @@ def test_counters_log_and_no_secrets(box):
     state = box.state
     assert state["counters"] == {"requests": 4, "reads": 1, "writes": 2, "auth_failures": 1}
     seen = [(entry["operation"], entry["entity"], entry["name"], entry["status"]) for entry in state["log"]]
-    assert seen == [("add", "IPHost", "a", "200"), ("get", "IPHost", "", "3"), ("remove", "IPHost", "a", "200"),
-                    ("login", "", "", "failure")]
+    assert seen == [
+        ("add", "IPHost", "a", "200"),
+        ("get", "IPHost", "", "3"),
+        ("remove", "IPHost", "a", "200"),
+        ("login", "", "", "failure"),
+    ]
     assert "secret" not in str(state)
     assert "hunter2" not in str(state)
     box.emulator.reset(box.name)

@@ -59,8 +59,14 @@ def test_count_zero_means_always_and_clearing_ends_it(box):
 def test_spoilt_answers(box):
     get = "<Get><IPHost/></Get>"
     whole = box.post(get).content
-    box.faults({"kind": "truncated"}, {"kind": "wrong_entity", "nth": 2}, {"kind": "html", "nth": 3},
-               {"kind": "empty", "nth": 4}, {"kind": "auth", "nth": 5}, {"kind": "noise", "nth": 6})
+    box.faults(
+        {"kind": "truncated"},
+        {"kind": "wrong_entity", "nth": 2},
+        {"kind": "html", "nth": 3},
+        {"kind": "empty", "nth": 4},
+        {"kind": "auth", "nth": 5},
+        {"kind": "noise", "nth": 6},
+    )
     assert box.post(get).content == whole[: len(whole) // 2]
     assert {child.tag for child in box.ask(get)} == {"Login", "Unexpected"}
     assert box.post(get).headers["Content-Type"].startswith("text/html")
@@ -98,9 +104,11 @@ def test_stale_tls(box, issue):
     pair = issue("admin.test")
     box.upload(pair, "admin")
     box.faults({"kind": "stale_tls"})
-    box.update("<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport><UserPortalHTTPSPort>4443"
-               "</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
-               "<Certificate>admin</Certificate></WebAdminSettings></AdminSettings>")
+    box.update(
+        "<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport><UserPortalHTTPSPort>4443"
+        "</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
+        "<Certificate>admin</Certificate></WebAdminSettings></AdminSettings>"
+    )
     time.sleep(0.5)
     assert box.served(4443) == box.state["appliance_fingerprint"]
     box.emulator.clear_faults(box.name)
@@ -154,12 +162,22 @@ class TestProcess:
         (tmp_path / "c.pem").write_bytes(pair.cert)
         (tmp_path / "c.key").write_bytes(pair.key)
         config = self.config(
-            certificates=[{"name": "OWA-old", "cert_file": str(tmp_path / "c.pem"),
-                           "key_file": str(tmp_path / "c.key")}],
-            waf_rules=[{"name": "OWA rule", "domains": ["owa.test"], "listen_port": 8443, "certificate": "OWA-old",
-                        "redirect_http": True, "group": "WAFs"}],
+            certificates=[
+                {"name": "OWA-old", "cert_file": str(tmp_path / "c.pem"), "key_file": str(tmp_path / "c.key")}
+            ],
+            waf_rules=[
+                {
+                    "name": "OWA rule",
+                    "domains": ["owa.test"],
+                    "listen_port": 8443,
+                    "certificate": "OWA-old",
+                    "redirect_http": True,
+                    "group": "WAFs",
+                }
+            ],
             ssl_vpn_port=9443,
-            objects=["<IPHost><Name>a</Name><HostType>IP</HostType><IPAddress>192.0.2.1</IPAddress></IPHost>"])
+            objects=["<IPHost><Name>a</Name><HostType>IP</HostType><IPAddress>192.0.2.1</IPAddress></IPHost>"],
+        )
         with Emulator(config) as emulator:
             state = emulator.firewall("fw")
         assert state["served"]["8443"] == {"role": "WAF", "certificates": {"owa.test": pair.fingerprint}}

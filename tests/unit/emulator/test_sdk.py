@@ -47,8 +47,18 @@ def test_service(sdk):
 
 
 def test_firewall_rule(sdk):
-    sdk.create_rule({"rulename": "r", "status": "Enable", "position": "Top", "action": "Accept", "log": "Enable",
-                     "src_zones": ["WAN"], "dst_zones": ["LAN"], "service_list": ["HTTP"]})
+    sdk.create_rule(
+        {
+            "rulename": "r",
+            "status": "Enable",
+            "position": "Top",
+            "action": "Accept",
+            "log": "Enable",
+            "src_zones": ["WAN"],
+            "dst_zones": ["LAN"],
+            "service_list": ["HTTP"],
+        }
+    )
     sdk.update_rule("r", {"action": "Drop", "status": "Disable"})
     rule = sdk.get_rule("r")["Response"]["FirewallRule"]
     assert (rule["Status"], rule["NetworkPolicy"]["Action"]) == ("Disable", "Drop")
@@ -86,5 +96,6 @@ def test_duplicate_and_unknown_name(sdk):
     with pytest.raises(SophosFirewallAPIError, match="504"):
         sdk.remove("IPHost", "missing")
     with pytest.raises(SophosFirewallAPIError, match="501"):
-        sdk.create_rule({"rulename": "r", "status": "Enable", "position": "Top", "action": "Accept",
-                         "src_zones": ["Nowhere"]})
+        sdk.create_rule(
+            {"rulename": "r", "status": "Enable", "position": "Top", "action": "Accept", "src_zones": ["Nowhere"]}
+        )
