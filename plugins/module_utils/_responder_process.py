@@ -139,7 +139,8 @@ def _spawn(address: str, port: int, thumbprint: str, path: str) -> int:
     """Start the process, return its id once it listens. Its program comes by stdin, so it needs no file anywhere."""
     # Isolated, lest modules in the working directory get imported.
     command = [sys.executable, "-I", "-", "--detach", "--listen", _endpoint(address, port)]
-    command += ["--thumbprint", thumbprint, "--lease-file", path]
+    # One word, because a thumbprint may begin with a hyphen.
+    command += [f"--thumbprint={thumbprint}", "--lease-file", path]
     try:
         done = subprocess.run(  # noqa: S603
             command,

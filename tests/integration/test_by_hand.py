@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from lab.entries import firewall, waf_rule
 
 NAME = "owa.example.com"
@@ -39,7 +40,6 @@ def chain(fleet, output_dir, forward):
         "certificates": [{"name": "OWA", "domains": [NAME]}],
         "output_dir": str(output_dir),
     }
-    result = "order.certificates[0]"
     return [
         {
             "certfleet.sophos_xgs.acme_account": acme(fleet, contact=["ops@example.com"], terms_agreed=True),
@@ -59,8 +59,8 @@ def chain(fleet, output_dir, forward):
         {
             "certfleet.sophos_xgs.xgs_cert_upload": {
                 "name": "OWA",
-                "certificate_path": "{{ %s.certificate_path }}" % result,
-                "private_key_path": "{{ %s.private_key_path }}" % result,
+                "certificate_path": "{{ order.certificates[0].certificate_path }}",
+                "private_key_path": "{{ order.certificates[0].private_key_path }}",
             },
             "register": "upload",
         },
@@ -100,7 +100,8 @@ def test_the_same_modules_on_a_jump_host(fleet, play, tmp_path):
     """delegate_to runs the real modules there; so the connection has to be given, or is taken from the inventory."""
     forward = {"target": "127.0.0.1", "target_port": fleet.responder_port}
     tasks = chain(fleet, tmp_path / "keys", forward)
-    for task in [*tasks, *(inner for task in tasks for inner in (*task.get("block", ()), *task.get("always", ())))]:
+    inside_blocks = [task for block in tasks for task in (*block.get("block", ()), *block.get("always", ()))]
+    for task in (*tasks, *inside_blocks):
         if any(key.startswith("certfleet.") for key in task):
             task["delegate_to"] = "jump"
     play(fleet, {"fw1": {}}, a_play(tasks), others={"jump": {"ansible_connection": "local"}}).check()

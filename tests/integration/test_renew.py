@@ -122,8 +122,14 @@ def test_an_upload_that_nobody_uses_is_put_to_use(make_fleet, play):
 def test_names_from_another_structure(make_fleet, play):
     fleet = make_fleet(*two_firewalls())
     variables = {
-        "sites": [{"service": "OWA", "hosts": [{"dns": "owa.example.com"}, {"dns": "mail.example.com"}]}],
-        "xgs_letsencrypt_certificates_query": "sites[].{name: service, domains: hosts[].dns, consumers: ['waf:OWA rule']}",
+        "sites": [
+            {
+                "service": "OWA",
+                "rule": "waf:OWA rule",
+                "hosts": [{"dns": "owa.example.com"}, {"dns": "mail.example.com"}],
+            }
+        ],
+        "xgs_letsencrypt_certificates_query": "sites[].{name: service, domains: hosts[].dns, consumers: [rule]}",
     }
     play(fleet, {"fw1": {}}, variables=variables).check()
     assert fleet.shown("fw1", 8443, "mail.example.com").trusted

@@ -25,6 +25,14 @@ MAX_NONCES = 64
 MAX_NONCE_AGE = 300.0
 
 
+def _is_base64url(text: str) -> bool:
+    try:
+        josepy.decode_b64jose(text)
+    except josepy.DeserializationError:
+        return False
+    return True
+
+
 class NoncePool:
     """Nonces in stock, newest first (RFC 8555 §6.5)."""
 
@@ -34,9 +42,9 @@ class NoncePool:
         self._stock: list[tuple[float, str]] = []
 
     def add(self, headers: t.Mapping[str, str]) -> None:
-        """Keep the nonce of a reply, if it has one."""
+        """Keep the nonce of a reply, if it has a valid one (RFC 8555 §6.5.1)."""
         nonce = headers.get("Replay-Nonce")
-        if nonce:
+        if nonce and _is_base64url(nonce):
             with self._lock:
                 self._stock = [*self._stock[1 - MAX_NONCES :], (self._clock.monotonic(), nonce)]
 
