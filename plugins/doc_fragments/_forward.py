@@ -5,49 +5,70 @@
 
 from __future__ import annotations
 
+import textwrap
+
+from ._xgs import ModuleDocFragment as Xgs
+
+OPTIONS = r"""
+name:
+  description:
+    - Name of the rules that make up the forward; the other objects' names are made from it.
+  type: str
+  default: certfleet-http01
+target:
+  description:
+    - IPv4 address of the host that answers, as the firewall reaches it.
+  type: str
+target_port:
+  description:
+    - TCP port on that host.
+  type: int
+  default: 8080
+zone:
+  description:
+    - The firewall's zone in which the target is.
+  type: str
+  default: LAN
+wan_host:
+  description:
+    - Host object of the interface whose port is forwarded. The firewall makes one for each interface.
+  type: str
+  default: '#Port2'
+wan_port:
+  description:
+    - TCP port on that interface. An ACME CA only ever asks on port 80.
+  type: int
+  default: 80
+masquerade:
+  description:
+    - Whether the target sees the firewall's own address as the source.
+    - Without it only a target answers whose way back to the Internet is this very firewall.
+  type: bool
+  default: true
+lease:
+  description:
+    - Seconds, 60 to 86400, after which the firewall stops forwarding by itself, whatever has become of us.
+    - It counts in quarters of an hour, so the forward ends at the first quarter after that time.
+  type: int
+  default: 900
+"""
+
+
+def _window(suboptions: str) -> str:
+    return f"""
+options:
+  port_forward:
+    description:
+      - The firewall's port that is forwarded to the responder while the CA validates.
+      - The options of M(certfleet.sophos_xgs.xgs_dnat_port), but for its state.
+    type: dict
+    suboptions:
+{textwrap.indent(suboptions, "      ")}
+"""
+
 
 class ModuleDocFragment:
-    DOCUMENTATION = r"""
-options:
-  name:
-    description:
-      - Name of the rules that make up the forward; the other objects' names are made from it.
-    type: str
-    default: certfleet-http01
-  target:
-    description:
-      - IPv4 address of the host that answers, as the firewall reaches it.
-    type: str
-  target_port:
-    description:
-      - TCP port on that host.
-    type: int
-    default: 8080
-  zone:
-    description:
-      - The firewall's zone in which O(target) is.
-    type: str
-    default: LAN
-  wan_host:
-    description:
-      - Host object of the interface whose port is forwarded. The firewall makes one for each interface.
-    type: str
-    default: '#Port2'
-  wan_port:
-    description:
-      - TCP port on that interface. An ACME CA only ever asks on port 80.
-    type: int
-    default: 80
-  masquerade:
-    description:
-      - Whether the target sees the firewall's own address as the source.
-      - Without it only a target answers whose way back to the Internet is this very firewall.
-    type: bool
-    default: true
-  lease:
-    description:
-      - Seconds after which the firewall stops forwarding by itself, whatever has become of us. It counts in quarters of an hour,
-        so the forward ends at the first quarter after that time.
-    type: int
-    default: 900
-"""
+    FORWARD: str = "options:\n" + textwrap.indent(OPTIONS, "  ")
+    # As an option of another module: without the firewall's connection, and with it.
+    WINDOW: str = _window(OPTIONS)
+    CONNECTED_WINDOW: str = _window(OPTIONS + textwrap.dedent(Xgs.DOCUMENTATION.partition("options:\n")[2]))

@@ -46,7 +46,7 @@ options:
     type: str
   tls_server_name:
     description:
-      - The name that the certificate has to bear, where O(host) is an address.
+      - The name that the certificate has to bear, where the firewall is reached by its address.
       - The inventory's C(xgs_tls_server_name), then E(XGS_TLS_SERVER_NAME) count without it.
     type: str
   timeout:

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import http.client
 import inspect
 import itertools
@@ -120,19 +122,42 @@ def start(address: str, port: int, thumbprint: str, lease_seconds: float, clock:
     if not _responder.THUMBPRINT.fullmatch(thumbprint):
         raise _error(f"{thumbprint!r} is not a thumbprint", "Take the one that acme_account returns.")
     expires = time.time() + lease_seconds
-    present = running(address, port, thumbprint)
-    if present is not None:
-        _write_lease(present.lease_file, max(expires, present.expires), present.pid)
-        return dataclasses.replace(present, expires=max(expires, present.expires))
     path = lease_file(address, port)
-    # What had its last moment, goes; what is not ours, stays, and is told when the port proves to be taken.
-    if os.path.exists(path):
-        os.unlink(path)
-        _wait_until_free(address, port, clock or Clock())
-    _write_lease(path, expires, 0)
-    pid = _spawn(address, port, thumbprint, path)
-    _write_lease(path, expires, pid)
+    with _alone(path):
+        present = running(address, port)
+        if present is not None:
+            return _extend(present, expires, address, port, thumbprint)
+        if os.path.exists(path):
+            # What is in its last moment, must not come back to life by the new lease.
+            os.unlink(path)
+            _wait_until_free(address, port, clock or Clock(), LAST_MOMENT)
+        _write_lease(path, expires, 0)
+        try:
+            pid = _spawn(address, port, thumbprint, path)
+        except CertfleetError:
+            os.unlink(path)
+            raise
+        _write_lease(path, expires, pid)
     return Started(True, pid, path, expires)
+
+
+def _extend(present: Started, expires: float, address: str, port: int, thumbprint: str) -> Started:
+    if not answers(address, port, thumbprint):
+        raise _error(
+            f"the responder on {_endpoint(address, port)} serves another ACME account",
+            "Stop it first, or choose another port.",
+        )
+    extended = dataclasses.replace(present, expires=max(expires, present.expires))
+    _write_lease(extended.lease_file, extended.expires, extended.pid)
+    return extended
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> t.Iterator[None]:
+    """One process at a time starts and stops a responder at one address."""
+    with open(f"{path}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _spawn(address: str, port: int, thumbprint: str, path: str) -> int:
@@ -153,10 +178,8 @@ def _spawn(address: str, port: int, thumbprint: str, path: str) -> int:
         )
         said = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        os.unlink(path)
         raise _error(f"the responder does not start: {error}", "Check the Python of this host.") from error
     if "error" in said:
-        os.unlink(path)
         raise _error(
             f"the responder cannot listen on {_endpoint(address, port)}: {said['error']}",
             "Choose another address or port, or stop what uses it.",
@@ -169,21 +192,22 @@ def stop(address: str, port: int, clock: Clock | None = None) -> bool:
 
     False when none was running. CertfleetError when it does not end.
     """
-    present = running(address, port)
     path = lease_file(address, port)
-    if os.path.exists(path):
-        os.unlink(path)
-    if present is None:
-        return False
-    if not _wait_until_free(address, port, clock or Clock()):
-        raise _error(
-            f"something still listens on {_endpoint(address, port)} after {STOP_TIMEOUT:g} s", "Stop it by hand."
-        )
+    with _alone(path):
+        present = running(address, port)
+        if os.path.exists(path):
+            os.unlink(path)
+        if present is None:
+            return False
+        if not _wait_until_free(address, port, clock or Clock(), STOP_TIMEOUT):
+            raise _error(
+                f"something still listens on {_endpoint(address, port)} after {STOP_TIMEOUT:g} s", "Stop it by hand."
+            )
     return True
 
 
-def _wait_until_free(address: str, port: int, clock: Clock) -> bool:
-    tries = Deadline(clock, STOP_TIMEOUT).tries(itertools.repeat(POLL))
+def _wait_until_free(address: str, port: int, clock: Clock, seconds: float) -> bool:
+    tries = Deadline(clock, seconds).tries(itertools.repeat(POLL))
     return any(not _listening(address, port) for _try in tries)
 
 

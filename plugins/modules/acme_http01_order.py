@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # Copyright: (c) 2026, certfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ description:
     Each certificate succeeds or fails alone.
   - With O(port_forward) the module opens the firewall's port when a validation is pending, and not otherwise, and closes it as soon as the
     validations are over, whatever their outcome. That happens in one process, so the port is never open longer than this firewall needs it.
+  - Without O(port_forward) nothing is opened; the port must lead to the responder already.
   - The answers to the CA come from M(certfleet.sophos_xgs.acme_http01_responder), or from any web server that knows the account's thumbprint.
 options:
   certificates:
@@ -52,18 +54,15 @@ options:
     description:
       - URL of the account, as M(certfleet.sophos_xgs.acme_account) returns it. Without it the CA is asked by the key.
     type: str
-  port_forward:
-    description:
-      - The options of M(certfleet.sophos_xgs.xgs_dnat_port), but for C(state). The connection options come from the inventory here as there.
-      - Without it nothing is opened; the port must lead to the responder already.
-    type: dict
   order_timeout:
     description: Seconds for the whole of it.
     type: int
     default: 300
 extends_documentation_fragment:
   - certfleet.sophos_xgs._acme
+  - certfleet.sophos_xgs._forward.connected_window
   - certfleet.sophos_xgs._attributes
+  - certfleet.sophos_xgs._attributes.actiongroup_acme
 attributes:
   check_mode:
     support: full

@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # Copyright: (c) 2026, certfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
@@ -54,9 +55,6 @@ options:
       - File with the certificate authorities that vouch for the ACME server, instead of the system's.
       - E(ACME_CA_PATH) counts without it.
     type: path
-  port_forward:
-    description: What will be forwarded, see O(certfleet.sophos_xgs.acme_http01_order#module:port_forward). Checked here, used there.
-    type: dict
   force:
     description: Whether everything is due.
     type: bool
@@ -67,7 +65,9 @@ options:
     default: 12
 extends_documentation_fragment:
   - certfleet.sophos_xgs._xgs
+  - certfleet.sophos_xgs._forward.window
   - certfleet.sophos_xgs._attributes
+  - certfleet.sophos_xgs._attributes.actiongroup_xgs
 attributes:
   check_mode:
     support: full

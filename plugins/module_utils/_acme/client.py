@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import typing as t
 
@@ -20,17 +21,10 @@ from .transport import Reply, Transport
 if t.TYPE_CHECKING:
     from .._x509 import PrivateKey
 
+NONCE = re.compile(r"[A-Za-z0-9_-]+")
 MAX_NONCES = 64
 # Seconds. CAs forget nonces, and an old one costs a request.
 MAX_NONCE_AGE = 300.0
-
-
-def _is_base64url(text: str) -> bool:
-    try:
-        josepy.decode_b64jose(text)
-    except josepy.DeserializationError:
-        return False
-    return True
 
 
 class NoncePool:
@@ -44,7 +38,7 @@ class NoncePool:
     def add(self, headers: t.Mapping[str, str]) -> None:
         """Keep the nonce of a reply, if it has a valid one (RFC 8555 §6.5.1)."""
         nonce = headers.get("Replay-Nonce")
-        if nonce and _is_base64url(nonce):
+        if nonce and NONCE.fullmatch(nonce) and len(nonce) % 4 != 1:
             with self._lock:
                 self._stock = [*self._stock[1 - MAX_NONCES :], (self._clock.monotonic(), nonce)]
 

@@ -72,11 +72,12 @@ class _Engine:
         self._each(self._create, [(order,) for order in orders])
         self._read_authorizations(_alive(orders, "pending"))
         self._each(self._find_challenges, [(order,) for order in _alive(orders, "pending")])
-        challenged = [order for order in _alive(orders, "pending") if order.challenges]
+        pending = _alive(orders, "pending")
+        challenged = [order for order in pending if order.challenges]
         if challenged:
             self._validate(challenged, window)
-        # Those without a challenge of their own: their names are being validated for other orders.
-        self._await(_alive(orders, "pending"), "pending")
+        # The CA has nothing to ask of these any more: they only have to become ready.
+        self._await([order for order in pending if not order.challenges], "pending")
         self._explain([order for order in _alive(orders) if order.status != "ready"])
         ready = _alive(orders)
         self._each(self._finalize, [(order,) for order in ready])

@@ -74,6 +74,7 @@ class Window:
         plan_swept(read_objects(self.firewall), self.firewall.clock.now()).apply(self.firewall)
 
     def _close(self) -> None:
+        failure = CertfleetError("there was no time to close")
         with stage("close"):
             for _try in Deadline(self.firewall.clock, self.patience).tries((2.0, 4.0, 8.0, 16.0, 30.0)):
                 try:
