@@ -12,6 +12,7 @@ import typing as t
 from ._acme.account import load_account_key
 from ._acme.client import AcmeClient
 from ._runner import Params, env_fallback
+from ._x509 import KEY_TYPES
 
 if t.TYPE_CHECKING:
     from ._x509 import PrivateKey
@@ -29,6 +30,15 @@ def acme_spec() -> dict[str, dict[str, t.Any]]:
     }
 
 
+def certificate_spec() -> dict[str, dict[str, t.Any]]:
+    """What every list of certificates says of each."""
+    return {
+        "name": {"type": "str", "required": True},
+        "domains": {"type": "list", "elements": "str", "required": True},
+        "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": KEY_TYPES[0], "no_log": False},
+    }
+
+
 def client_from(params: Params, key: PrivateKey | None = None) -> AcmeClient:
     """A client for the account key, which is read as the options say unless it is given."""
     key = key or load_account_key(
@@ -39,4 +49,4 @@ def client_from(params: Params, key: PrivateKey | None = None) -> AcmeClient:
     return AcmeClient(params["acme_directory"], key, ca_path=params["ca_path"], validate_certs=params["validate_certs"])
 
 
-__all__ = ("acme_spec", "client_from")
+__all__ = ("acme_spec", "certificate_spec", "client_from")

@@ -20,7 +20,7 @@ from ._errors import CertfleetError, stage
 from ._names import normalise_domains
 from ._x509 import KEY_TYPES, CertificateFacts
 from ._xgs.api import Firewall
-from ._xgs.certificates import StoredCertificate, check_name, read_certificates, versions
+from ._xgs.certificates import StoredCertificate, base_name, check_name, read_certificates, versions
 from ._xgs.consumers import check_consumers, check_names, kinds_of, read_consumers, select
 
 RENEW, BIND, NOTHING = "renew", "bind", "none"
@@ -113,8 +113,21 @@ def judge(firewall: Firewall, wanted: t.Sequence[Wanted], ca: Transport, rules: 
     verdicts = []
     for certificate in wanted:
         with stage("plan", certificate=certificate.name):
-            verdicts.append(_judge(firewall, certificate, versions(certificate.name, stored), ca, rules))
+            existing = versions(certificate.name, stored)
+            if not existing:
+                _check_absence(certificate.name, stored)
+            verdicts.append(_judge(firewall, certificate, existing, ca, rules))
     return verdicts
+
+
+def _check_absence(name: str, stored: t.Iterable[StoredCertificate]) -> None:
+    """What is there and cannot be read must not be ordered anew every night, up to the CA's rate limit."""
+    unreadable = [certificate.name for certificate in stored if base_name(certificate.name) == name]
+    if unreadable:
+        raise CertfleetError(
+            f"the firewall has {', '.join(unreadable)}, but does not show the certificate itself",
+            remedy="Give the account the right to download certificates; if the certificate is damaged, delete it.",
+        )
 
 
 def _judge(

@@ -26,6 +26,7 @@ import time
 import typing as t
 
 PREFIX = "/.well-known/acme-challenge/"
+# 128 bits in base64url are 22 characters (RFC 8555 section 8.3).
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22,128}")
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 # CAs read 128 bytes at most of the answer (Boulder).

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import typing as t
 
 from . import _x509
 from ._acme.orders import CertificateRequest, IssuedCertificate
@@ -56,11 +55,12 @@ class Store:
         """
         try:
             key_pem, chain_pem = (read_private(self.path(request, file)) for file in (KEY, CHAIN))
-            order = json.loads(read_private(self.path(request, ORDER)))
+            order_uri = json.loads(read_private(self.path(request, ORDER)))["order_uri"]
             chain = _x509.load_certificates(chain_pem)
             now = self._clock.now()
             _x509.check_issued(chain, _x509.load_private_key(key_pem), request.domains, now)
-        except (CertfleetError, ValueError):
+        except (CertfleetError, ValueError, LookupError, TypeError):
+            # Nothing, or nothing that can be relied on.
             return None
         facts = _x509.facts(chain[0])
         asked_for = (set(request.domains), request.key_type)
@@ -70,7 +70,7 @@ class Store:
             or decide(facts, now=now).due
         ):
             return None
-        return IssuedCertificate(request, key_pem, chain_pem, facts, t.cast(str, order["order_uri"]), challenged=False)
+        return IssuedCertificate(request, key_pem, chain_pem, facts, str(order_uri), challenged=False)
 
 
 __all__ = ("CHAIN", "KEY", "Store")

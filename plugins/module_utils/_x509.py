@@ -57,8 +57,8 @@ class CertificateFacts:
         )
         return plain
 
-    def covers(self, domains: t.Iterable[str]) -> tuple[str, ...]:
-        """The domains that are NOT covered: nothing when all are. A wildcard covers one label (RFC 9525 §6.3)."""
+    def uncovered(self, domains: t.Iterable[str]) -> tuple[str, ...]:
+        """The domains that it is not valid for. A wildcard covers one label (RFC 9525 §6.3)."""
         return tuple(
             domain
             for domain in (domain.lower() for domain in domains)
@@ -192,7 +192,7 @@ def check_issued(
     leaf = chain[0]
     if not key_matches(leaf, key):
         raise CertfleetError("the certificate does not belong to the private key")
-    missing = facts(leaf).covers(domains)
+    missing = facts(leaf).uncovered(domains)
     if missing:
         raise CertfleetError(f"the certificate lacks the name(s) {', '.join(missing)}")
     if not leaf.not_valid_before_utc - CLOCK_SKEW <= now <= leaf.not_valid_after_utc + CLOCK_SKEW:

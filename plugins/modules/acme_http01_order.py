@@ -136,7 +136,7 @@ import typing as t
 from ..module_utils._acme.account import ensure_account
 from ..module_utils._acme.client import AcmeClient
 from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, obtain
-from ..module_utils._acme_options import acme_spec, client_from
+from ..module_utils._acme_options import acme_spec, certificate_spec, client_from
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._names import normalise_domains
 from ..module_utils._runner import Arguments, Outcome, Params, failure_result, run_module
@@ -153,14 +153,7 @@ ARGUMENTS = Arguments(
             "elements": "dict",
             "required": True,
             "options": {
-                "name": {"type": "str", "required": True},
-                "domains": {"type": "list", "elements": "str", "required": True},
-                "key_type": {
-                    "type": "str",
-                    "choices": ["rsa2048", "rsa3072", "rsa4096", "ec256", "ec384"],
-                    "default": "rsa2048",
-                    "no_log": False,
-                },
+                **certificate_spec(),
                 "replaces": {"type": "str"},
                 "fingerprint": {"type": "str"},
             },

@@ -127,6 +127,7 @@ due:
 import datetime
 
 from ..module_utils._acme.transport import Transport
+from ..module_utils._acme_options import certificate_spec
 from ..module_utils._due import NOTHING, Rules, judge, wanted_certificates
 from ..module_utils._errors import stage
 from ..module_utils._runner import Arguments, Outcome, Params, env_fallback, run_module
@@ -140,15 +141,8 @@ ARGUMENTS = Arguments(
             "elements": "dict",
             "required": True,
             "options": {
-                "name": {"type": "str", "required": True},
-                "domains": {"type": "list", "elements": "str", "required": True},
+                **certificate_spec(),
                 "consumers": {"type": "list", "elements": "str"},
-                "key_type": {
-                    "type": "str",
-                    "choices": ["rsa2048", "rsa3072", "rsa4096", "ec256", "ec384"],
-                    "default": "rsa2048",
-                    "no_log": False,
-                },
             },
         },
         "acme_directory": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},

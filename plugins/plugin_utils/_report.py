@@ -133,7 +133,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         (row["not_after"] or "-")[:10],
         "-" if row["days_left"] is None else f"{row['days_left']:g}",
         "-" if seconds is None else f"{seconds:g} s",
-        row["error"] or ", ".join(served) or row["reason"] or "",
+        " ".join((row["error"] or ", ".join(served) or row["reason"] or "").split()),
     )
 
 

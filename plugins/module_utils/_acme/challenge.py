@@ -8,13 +8,10 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
 
+from .._responder import TOKEN
 from .errors import AcmeNetworkError
-
-# 128 bits in base64url are 22 characters; the limit keeps the answer below what CAs read.
-TOKEN = re.compile(r"[A-Za-z0-9_-]{22,128}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,12 +47,13 @@ class Failure(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """tries: of one request; pause: seconds before the second, doubled each time and jittered;
+    """tries: of one request; pause: seconds before the second, doubled each time up to `longest`, and jittered;
     clean: the request had no effect for certain, so that even one which must not be repeated blindly may be."""
 
     tries: int
     pause: float
     clean: bool
+    longest: float = 8.0
 
 
 # Retry-After, where the server sends it, is obeyed instead of `pause`.
@@ -63,9 +64,8 @@ RETRIES = {
     Failure.BUSY: Rule(tries=5, pause=1.0, clean=True),
     Failure.LIMITED: Rule(tries=3, pause=1.0, clean=True),
     # Common with load-balanced CAs and no error at all (RFC 8555 §6.5): at 50 % rejected, one in a million gets here.
-    Failure.NONCE: Rule(tries=20, pause=0.01, clean=True),
+    Failure.NONCE: Rule(tries=20, pause=0.01, clean=True, longest=0.25),
 }
-MAX_PAUSE = 8.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,7 +257,7 @@ class Transport:
     def _pause(self, miss: Unsuccessful, rule: Rule, count: int) -> float:
         """Seconds until the next attempt; infinite when the server wants more than this run has."""
         if miss.retry_after is None:
-            return min(rule.pause * 2.0 ** (count - 1), MAX_PAUSE) * random.uniform(0.5, 1.5)
+            return min(rule.pause * 2.0 ** (count - 1), rule.longest) * random.uniform(0.5, 1.5)
         seconds = (miss.retry_after - self.clock.now()).total_seconds()
         if miss.failure is Failure.LIMITED and seconds > SHORT_WAIT:
             return float("inf")

@@ -12,6 +12,7 @@ inside (API document; the places where it stands were measured).
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 import xml.etree.ElementTree as ET
 
@@ -20,6 +21,9 @@ from .errors import XgsAccessError, XgsApiError, XgsConnectionError
 from .transport import File, Transport
 
 Operation = t.Literal["add", "update", "remove"]
+RESPONSE = re.compile(rb"<Response[\s>]")
+# Characters that XML forbids, and that the firewall sends all the same (reported).
+CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # Seconds between the tries of a request that is safe to repeat.
 PAUSES = (2.0, 4.0, 8.0)
 
@@ -74,12 +78,20 @@ class Firewall:
             key = ET.SubElement(ET.SubElement(wanted, "Filter"), "key", name="Name", criteria="=")
             key.text = name
         self.reads += 1
-        body = self._repeat(lambda: self._post(get))
-        records = [record for record in _response(body, f"read {entity}").findall(entity) if _is_record(record)]
+        response, body = self._repeat(lambda: self._ask(get, entity))
+        records = [record for record in response.findall(entity) if _is_record(record)]
         if name is not None:
             # Some entities ignore the filter (measured).
             records = [record for record in records if record.findtext("Name") == name]
         return Answer(records, body)
+
+    def _ask(self, get: ET.Element, entity: str) -> tuple[ET.Element, bytes]:
+        body = self._post(get)
+        response = _response(body, f"read {entity}")
+        if response.find(entity) is None:
+            # Taken for "there is none", that would have everything made anew.
+            raise XgsConnectionError(f"the firewall did not answer the question for {entity}", sent=True)
+        return response, body
 
     def send(self, write: Write) -> None:
         """Carry out one write. An answer lost on the way is cleared up by reading, never by a blind second try."""
@@ -130,8 +142,8 @@ class Firewall:
 def _response(body: bytes, purpose: str) -> ET.Element:
     """The <Response> in a body: alone, behind noise, or as the last file of an archive (all measured)."""
     end = body.rfind(b"</Response>")
-    start = body.rfind(b"<Response", 0, end)
-    if start < 0 or end < 0:
+    start = max((match.start() for match in RESPONSE.finditer(body, 0, max(end, 0))), default=-1)
+    if start < 0:
         raise XgsConnectionError(
             f"the firewall's answer to '{purpose}' is {'cut off' if body else 'empty'}",
             remedy="Try again; if it stays so, check that the port is the web admin console's.",
@@ -141,7 +153,7 @@ def _response(body: bytes, purpose: str) -> ET.Element:
         raise XgsConnectionError(
             f"the firewall's answer to '{purpose}' has a document type, which is never right", sent=True
         )
-    document = body[start:end].replace(b"\x00", b"") + b"</Response>"
+    document = CONTROL.sub(b"", body[start:end]) + b"</Response>"
     try:
         # Safe: what could define an entity was refused above.
         response = ET.XML(document.decode("utf-8", "replace"))

@@ -7,33 +7,33 @@
 
 from __future__ import annotations
 
-import io
-import posixpath
+import re
 import tarfile
 import typing as t
 
 # A chain of ten RSA-4096 certificates has 25 kB.
 MAX_FILE = 1024 * 1024
+MAGIC = re.compile(b"ustar")
+MAGIC_OFFSET = 257
 
 
 def certificate_files(body: bytes) -> t.Iterator[tuple[str, bytes | None]]:
-    """(file name without folders, content) of each file; None stands for the content of a private key.
+    """(path, content) of each file; None stands for the content of a private key.
 
-    An archive with a damaged header, as non-ASCII object names cause (measured), ends early: what came before counts.
+    Each header is found by its magic and not by following the one before: an object's name outside ASCII damages its
+    own header and shifts what comes after it (measured).
     """
-    try:
-        with tarfile.open(fileobj=io.BytesIO(body), mode="r:") as archive:
-            for member in archive:
-                name = posixpath.basename(member.name)
-                if not member.isfile() or member.size > MAX_FILE or name == "Entities.xml":
-                    continue
-                if name.endswith(".key"):
-                    yield name, None
-                else:
-                    content = archive.extractfile(member)
-                    yield name, content.read() if content else b""
-    except tarfile.TarError:
-        return
+    for magic in MAGIC.finditer(body):
+        start = magic.start() - MAGIC_OFFSET
+        end = start + tarfile.BLOCKSIZE
+        if start < 0:
+            continue
+        try:
+            header = tarfile.TarInfo.frombuf(body[start:end], "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            continue
+        if header.isreg() and header.size <= MAX_FILE and not header.name.endswith("Entities.xml"):
+            yield header.name, None if header.name.endswith(".key") else body[end : end + header.size]
 
 
 __all__ = ("certificate_files",)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import posixpath
 import re
 import typing as t
 import xml.etree.ElementTree as ET
@@ -27,7 +28,7 @@ from .errors import XgsError
 from .transport import File
 
 # The firewall allows 50 characters; a version's suffix takes 18.
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 VERSION = r"-\d{8}-[0-9a-f]{8}"
 # "A CA certificate with this name / this content exists" (API document; 503 measured for the same content).
 CA_PRESENT = (502, 503)
@@ -35,7 +36,10 @@ CA_PRESENT = (502, 503)
 
 @dataclasses.dataclass(frozen=True)
 class StoredCertificate:
-    """One certificate object, its chain leaf first; empty where the firewall's archive did not show it."""
+    """One certificate object, its chain leaf first; empty where the firewall's archive did not show it.
+
+    facts is None where there is no certificate, or none that can be understood.
+    """
 
     name: str
     chain: list[x509.Certificate]
@@ -43,7 +47,10 @@ class StoredCertificate:
 
     @functools.cached_property
     def facts(self) -> _x509.CertificateFacts | None:
-        return _x509.facts(self.chain[0]) if self.chain else None
+        try:
+            return _x509.facts(self.chain[0]) if self.chain else None
+        except CertfleetError:
+            return None
 
     def as_dict(self) -> dict[str, t.Any]:
         facts = self.facts.as_dict() if self.facts else {"fingerprint": None}
@@ -67,18 +74,28 @@ def read_authorities(firewall: Firewall) -> dict[str, str]:
 
 
 def _with_files(answer: Answer, file_element: str) -> t.Iterator[tuple[ET.Element, list[x509.Certificate], bool]]:
-    """(record, certificates, has a key) of each record. The file bears its own name or the object's."""
+    """(record, certificates, has a key) of each record."""
     files = dict(certificate_files(answer.body))
     for record in answer.records:
-        own, name = record.findtext(file_element, ""), record.findtext("Name", "")
-        content = files.get(own) or files.get(f"{name}.pem") or b""
-        keys = {record.findtext("PrivateKeyFile", ""), f"{name}.key"}
+        name = record.findtext("Name", "")
+        content = _file_of(name, {record.findtext(file_element), f"{name}.pem"}, files)
+        has_key = _file_of(name, {record.findtext("PrivateKeyFile"), f"{name}.key"}, files) is not None
         try:
-            chain = _x509.load_certificates(content)
+            chain = _x509.load_certificates(files[content] or b"") if content else []
         except CertfleetError:
             # One damaged certificate of somebody else must not hide the rest.
             chain = []
-        yield record, chain, any(key in files for key in keys)
+        yield record, chain, has_key
+
+
+def _file_of(name: str, file_names: set[str | None], files: t.Iterable[str]) -> str | None:
+    """The path of an object's file, which bears the name that it was uploaded with or the object's own (both measured).
+
+    Where several objects were uploaded under one file name, only a folder can tell whose is whose.
+    """
+    found = [path for path in files if posixpath.basename(path) in file_names]
+    own = [path for path in found if name in path.split("/") or posixpath.basename(path).startswith(f"{name}.")]
+    return next(iter(own or (found if len(found) == 1 else [])), None)
 
 
 def check_name(name: str) -> None:
@@ -87,7 +104,7 @@ def check_name(name: str) -> None:
         raise CertfleetError(
             f"'{name}' cannot name a certificate on the firewall",
             stage="plan",
-            remedy="Use 1 to 32 letters, digits, '_', '.' and '-'.",
+            remedy="Use 1 to 32 letters, digits, '_', '.' and '-', and begin with none of the latter two.",
         )
 
 

@@ -23,6 +23,7 @@ from .lease import Lease, mark_of
 
 # In the order of removal: what refers before what is referred to (API document, 504).
 ENTITIES = ("NATRule", "FirewallRule", "Schedule", "Services", "IPHost")
+RULES = ENTITIES[:2]
 # Somebody else uses a helper object of ours by now: it stays until the next sweep.
 STILL_USED = (504,)
 
@@ -61,16 +62,20 @@ def read_objects(firewall: Firewall) -> Objects:
 def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.datetime) -> Change:
     """Open, or leave open what is open as wanted for half of the lease at least; a remainder is cleared away first."""
     _check(objects, wanted)
-    fresh = _build(objects, wanted, lease)
     stale = _owned(objects, wanted.name)
     if not stale:
-        return Change({}, _summary(wanted, lease), tuple(fresh))
+        return Change({}, _summary(wanted, lease), tuple(_build(objects, wanted, lease)))
     enough = datetime.timedelta(seconds=wanted.lease / 2)
     if all((mark_of(element) or now) >= now + enough for element in stale) and _same(stale, objects, wanted):
         return Change({}, {})
-    return Change(
-        _listed(stale), _summary(wanted, lease), (*_removals(stale), *_build(_without(objects, stale), wanted, lease))
-    )
+    rules = [element for element in stale if element.tag in RULES]
+    helpers = {(element.tag, element.findtext("Name")) for element in stale if element.tag not in RULES}
+    # Somebody may use our helper objects by now, so they are brought up to date rather than removed and made again.
+    fresh = [
+        dataclasses.replace(write, operation="update") if (write.entity.tag, write.name) in helpers else write
+        for write in _build(_without(objects, stale), wanted, lease)
+    ]
+    return Change(_listed(stale), _summary(wanted, lease), (*_removals(rules), *fresh))
 
 
 def plan_absent(objects: Objects, name: str) -> Change:
@@ -121,8 +126,7 @@ def _removals(elements: t.Iterable[ET.Element]) -> t.Iterator[Write]:
     for element in elements:
         entity = ET.Element(element.tag)
         ET.SubElement(entity, "Name").text = element.findtext("Name")
-        rule = element.tag in ("NATRule", "FirewallRule")
-        yield Write("remove", entity, satisfied_by=() if rule else STILL_USED)
+        yield Write("remove", entity, satisfied_by=() if element.tag in RULES else STILL_USED)
 
 
 def _check(objects: Objects, wanted: Forward) -> None:
@@ -247,7 +251,7 @@ def _nat_rule(wanted: Forward, mark: str, host: str, wan: str, target: str) -> E
 
 def _same(owned: list[ET.Element], objects: Objects, wanted: Forward) -> bool:
     """Whether both rules are there and lead where they shall, judged by what they refer to."""
-    rules = {element.tag: element for element in owned if element.tag in ("NATRule", "FirewallRule")}
+    rules = {element.tag: element for element in owned if element.tag in RULES}
     if len(rules) != 2:
         return False
     nat, rule = rules["NATRule"], rules["FirewallRule"]

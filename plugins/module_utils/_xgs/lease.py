@@ -21,6 +21,7 @@ from .api import Firewall
 from .errors import XgsError
 
 QUARTER = datetime.timedelta(minutes=15)
+HOUR = datetime.timedelta(hours=1)
 _MARK = re.compile(r"certfleet: run=(?P<run>\S+) expires=(?P<expires>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
 
@@ -78,9 +79,12 @@ class Lease:
 
 def lease(now: datetime.datetime, seconds: float, zone: datetime.tzinfo, run: str) -> Lease:
     """now: aware. seconds: how long the opening is needed at the most."""
-    start = _floor(now)
-    end = _floor(now + datetime.timedelta(seconds=seconds)) + QUARTER
-    return Lease(start.astimezone(zone), end.astimezone(zone), run)
+    start = _floor(now).astimezone(zone)
+    end = (_floor(now + datetime.timedelta(seconds=seconds)) + QUARTER).astimezone(zone)
+    if start.utcoffset() != end.utcoffset():
+        # The clocks change meanwhile: an hour comes twice, or not at all. Have it within the lease.
+        start, end = start - HOUR, end + HOUR
+    return Lease(start, end, run)
 
 
 def _floor(moment: datetime.datetime) -> datetime.datetime:
@@ -93,7 +97,11 @@ def mark_of(element: ET.Element) -> datetime.datetime | None:
     match = _MARK.search(element.findtext("Description") or "")
     if not match:
         return None
-    return datetime.datetime.strptime(match["expires"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    try:
+        expires = datetime.datetime.strptime(match["expires"], "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        return None
+    return expires.replace(tzinfo=datetime.timezone.utc)
 
 
 def read_time_zone(firewall: Firewall) -> datetime.tzinfo:

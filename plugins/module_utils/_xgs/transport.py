@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import ssl
 import typing as t
 
@@ -66,19 +67,27 @@ class Transport:
         """
         fields: list[tuple[str, t.Any]] = [("reqxml", document.decode())]
         fields += [("file", (file.name, file.content, "application/octet-stream")) for file in files]
-        refusal = ""
         for pool in self._pools:
             try:
                 return self._post(pool, fields, multipart=bool(files))
-            except urllib3.exceptions.SSLError as error:
-                refusal = str(error)
+            except _Mistrust as mistrust:
+                refusal = mistrust
+        raise self._refused(refusal)
+
+    def _refused(self, refusal: _Mistrust) -> XgsConnectionError:
         shown = probe(self.endpoint.host, self.endpoint.port).fingerprint
-        raise XgsConnectionError(
-            f"the TLS certificate of {self.endpoint} is not trusted: {refusal}",
-            remedy="Set ca_path, or name in tls_server_name what it is issued for; or, after comparing it with the one"
-            f" that the console shows, set fingerprint to its SHA-256, {shown}.",
-            sent=False,
-        )
+        if shown is None:
+            problem, remedy = (
+                "does not speak TLS",
+                "Give the port of the web admin console (4444 unless it was changed).",
+            )
+        else:
+            problem = "shows a TLS certificate that is not trusted"
+            remedy = (
+                "Set ca_path, or name in tls_server_name what it is issued for; or, after comparing it with the one"
+                f" that the console shows, set fingerprint to its SHA-256, {shown}."
+            )
+        return XgsConnectionError(f"{self.endpoint} {problem}: {refusal}", remedy=remedy, sent=False)
 
     def trust(self, fingerprint: str) -> None:
         """Accept this certificate as well; what was trusted before stays so."""
@@ -99,8 +108,10 @@ class Transport:
             )
             body: bytes = answer.read(MAX_BODY + 1)
             answer.release_conn()
-        except urllib3.exceptions.SSLError:
-            raise
+        except urllib3.exceptions.SSLError as error:
+            raise XgsConnectionError(
+                f"TLS with {endpoint} broke off: {error}", remedy="Try again.", sent=True
+            ) from error
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
             reason = str(error.__cause__ or f"no answer within {endpoint.connect_timeout:g} s")
             raise XgsConnectionError(
@@ -117,6 +128,33 @@ class Transport:
                 f"{endpoint} broke off the exchange: {error}", remedy="Try again.", sent=True
             ) from error
         return _checked(answer.status, body, endpoint)
+
+
+class _Mistrust(Exception):
+    """The handshake failed, so the request was not sent; there may be another way to trust the certificate."""
+
+
+@functools.lru_cache(maxsize=None)
+def _pool_class() -> t.Any:
+    """urllib3's pool, with connections that tell a failed handshake from one that breaks later.
+
+    Made at first use, because urllib3 may be missing when this file is imported.
+    """
+
+    class Connection(urllib3.connection.HTTPSConnection):
+        def connect(self) -> None:
+            try:
+                super().connect()
+            except (ssl.SSLError, urllib3.exceptions.SSLError, ValueError) as error:
+                # ValueError: the name does not match.
+                raise _Mistrust(str(error)) from error
+            except TimeoutError:
+                raise urllib3.exceptions.ConnectTimeoutError(self, "no TLS handshake") from None
+
+    class Pool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool
 
 
 def _checked(status: int, body: bytes, endpoint: Endpoint) -> bytes:
@@ -140,7 +178,12 @@ _UNREACHABLE = (
 @functools.lru_cache(maxsize=None)
 def _verifying_context(ca_path: str | None) -> ssl.SSLContext:
     # Loading the CA bundle costs 40 ms of CPU (measured): once per process and CA file.
-    return ssl.create_default_context(cafile=ca_path)
+    try:
+        return ssl.create_default_context(cafile=ca_path)
+    except (OSError, ssl.SSLError) as error:
+        raise XgsConnectionError(
+            f"the CA file {ca_path} cannot be read: {error}", remedy="Set ca_path to a file of PEM.", sent=False
+        ) from error
 
 
 @functools.lru_cache(maxsize=None)
@@ -152,16 +195,19 @@ def _unverifying_context() -> ssl.SSLContext:
 
 
 def _pool(endpoint: Endpoint, **tls: t.Any) -> t.Any:
-    return urllib3.HTTPSConnectionPool(endpoint.host, endpoint.port, maxsize=1, **tls)
+    return _pool_class()(endpoint.host, endpoint.port, maxsize=1, **tls)
 
 
 def _pinning_pool(endpoint: Endpoint, fingerprint: str) -> t.Any:
-    return _pool(
-        endpoint,
-        ssl_context=_unverifying_context(),
-        assert_fingerprint=fingerprint.replace(":", ""),
-        assert_hostname=False,
-    )
+    digest = fingerprint.replace(":", "").lower()
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        # urllib3 would take an MD5 or SHA-1, too.
+        raise XgsConnectionError(
+            f"'{fingerprint}' is not the SHA-256 of a certificate",
+            remedy="Set fingerprint to its 64 hexadecimal digits.",
+            sent=False,
+        )
+    return _pool(endpoint, ssl_context=_unverifying_context(), assert_fingerprint=digest, assert_hostname=False)
 
 
 def _pools(endpoint: Endpoint) -> list[t.Any]:

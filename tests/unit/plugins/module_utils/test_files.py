@@ -28,7 +28,7 @@ def test_write_private_replaces_at_once_and_leaves_nothing_behind(tmp_path: Path
         os.umask(previous)
     assert path.read_bytes() == b"new"
     assert mode(path) == 0o600
-    assert os.listdir(tmp_path) == ["key.pem"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["key.pem"]
 
 
 def test_write_private_fails_clean(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_write_private_fails_clean(tmp_path: Path) -> None:
     for path in (tmp_path / "taken", tmp_path / "missing" / "key.pem"):
         with pytest.raises(CertfleetError, match="cannot write"):
             _files.write_private(str(path), b"new")
-    assert os.listdir(tmp_path) == ["taken"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
 
 
 def test_create_private_never_overwrites(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_create_private_never_overwrites(tmp_path: Path) -> None:
     assert not _files.create_private(str(path), b"second")
     assert path.read_bytes() == b"first"
     assert mode(path) == 0o600
-    assert os.listdir(tmp_path) == ["key.pem"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["key.pem"]
 
 
 def _race(path: str, gate: object, data: bytes, won: object) -> None:

@@ -41,7 +41,7 @@ def test_accepts(names: list[str], expected: tuple[str, ...]) -> None:
         ("192.0.2.1", "IP address"),
         ("2001:db8::1", "IP address"),
         ("[2001:db8::1]", "IP address"),
-        ("１９２.0.2.1", "IP address"),
+        ("\uff11\uff19\uff12.0.2.1", "IP address"),
         ("localhost", "single label"),
         ("a..example.com", "empty label"),
         (".example.com", "empty label"),

@@ -51,8 +51,8 @@ def test_facts() -> None:
 
 def test_covers_returns_what_is_not_covered() -> None:
     facts = _x509.facts(make(KEY, CA_KEY, ("A.example.com", "*.example.org")))
-    assert facts.covers(["a.example.com", "B.example.org"]) == ()
-    assert facts.covers(["example.org", "a.b.example.org", "x.example.com"]) == (
+    assert facts.uncovered(["a.example.com", "B.example.org"]) == ()
+    assert facts.uncovered(["example.org", "a.b.example.org", "x.example.com"]) == (
         "example.org",
         "a.b.example.org",
         "x.example.com",

@@ -33,6 +33,8 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.errors 
 )
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from lab.tls import TlsFiles, make_tls
 
 UTC = datetime.timezone.utc
@@ -83,7 +85,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/dir":
             names = ("newNonce", "newAccount", "newOrder")
-            self.send(200, {}, json.dumps({name: f"{self.server.url}/{name}" for name in names}).encode())
+            self.send(
+                200, {"Replay-Nonce": ""}, json.dumps({name: f"{self.server.url}/{name}" for name in names}).encode()
+            )
             return
         self.server.seen.append((self.command, self.path, json.loads(body) if body else {}))
         given = self.server.queue.pop(0) if self.server.queue and self.command != "HEAD" else (200, {}, b"{}")
@@ -119,6 +123,11 @@ def server(tls: TlsFiles) -> Iterator[Server]:
         threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield running
         running.shutdown()
+
+
+def slept(client: AcmeClient) -> list[float]:
+    assert isinstance(client.clock, FakeClock)
+    return client.clock.slept
 
 
 KEY = _x509.generate_private_key("ec256")
@@ -174,7 +183,7 @@ def test_bad_nonce_is_tried_again_with_the_nonce_of_the_refusal(server: Server, 
     client = make()
     assert client.post(f"{server.url}/order/1", {}).status == 200
     assert [method for method, _path, _body in server.seen] == ["HEAD"] + ["POST"] * 16
-    assert sum(client.clock.slept) < 60
+    assert sum(slept(client)) < 60
 
 
 def test_bad_nonce_does_not_go_on_for_ever(server: Server, make: Make) -> None:
@@ -212,11 +221,9 @@ def test_thumbprint_is_that_of_the_rfc() -> None:
     """Against an independent computation, over many keys: coordinates with leading zeros are the trap."""
     for _ in range(300):
         key = _x509.generate_private_key("ec256")
-        numbers = key.public_key().public_numbers()  # type: ignore[union-attr]
-        x, y = (
-            base64.urlsafe_b64encode(n.to_bytes(32, "big")).rstrip(b"=").decode()
-            for n in (numbers.x, numbers.y)  # type: ignore[union-attr]
-        )
+        numbers = key.public_key().public_numbers()
+        assert isinstance(numbers, ec.EllipticCurvePublicNumbers)
+        x, y = (base64.urlsafe_b64encode(n.to_bytes(32, "big")).rstrip(b"=").decode() for n in (numbers.x, numbers.y))
         text = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
         expected = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
         assert thumbprint(key) == expected
@@ -229,21 +236,21 @@ def test_server_errors_are_tried_again(server: Server, make: Make) -> None:
     server.queue = [(500, {}, b"<html>"), problem("serverInternal", 502)]
     client = make()
     assert client.get(f"{server.url}/x").status == 200
-    assert [0.5 <= pause <= 3 for pause in client.clock.slept] == [True, True]
+    assert [0.5 <= pause <= 3 for pause in slept(client)] == [True, True]
 
 
 def test_busy_obeys_retry_after(server: Server, make: Make) -> None:
     server.queue = [problem("rateLimited", 503, **{"Retry-After": "7"})]
     client = make()
     client.get(f"{server.url}/x")
-    assert client.clock.slept == [7]
+    assert slept(client) == [7]
 
 
 def test_a_short_rate_limit_is_waited_for(server: Server, make: Make) -> None:
     server.queue = [problem("rateLimited", 429, **{"Retry-After": "10"})]
     client = make()
     client.get(f"{server.url}/x")
-    assert client.clock.slept == [10]
+    assert slept(client) == [10]
 
 
 @pytest.mark.parametrize(
@@ -255,14 +262,12 @@ def test_a_short_rate_limit_is_waited_for(server: Server, make: Make) -> None:
         (problem("paused", 429, **{"Retry-After": "1"}), 1 / 3600),
     ],
 )
-def test_other_rate_limits_are_told_at_once(
-    server: Server, make: Make, answer: Answer, hours: float | None
-) -> None:
+def test_other_rate_limits_are_told_at_once(server: Server, make: Make, answer: Answer, hours: float | None) -> None:
     server.queue = [answer]
     client = make()
     with pytest.raises(AcmeError) as caught:
         client.get(f"{server.url}/x")
-    assert client.clock.slept == []
+    assert slept(client) == []
     expected = None if hours is None else NOW + datetime.timedelta(hours=hours)
     assert caught.value.retry_after == expected
     assert caught.value.status == 429
@@ -295,7 +300,7 @@ def test_no_connection(make: Make, server: Server) -> None:
     client = AcmeClient(url.replace("/dir", "/other"), KEY, clock=FakeClock())
     with pytest.raises(AcmeNetworkError, match="no connection"):
         client.get(client.directory_url)
-    assert len(client.clock.slept) == transport.RETRIES[transport.Failure.CONNECT].tries - 1
+    assert len(slept(client)) == transport.RETRIES[transport.Failure.CONNECT].tries - 1
 
 
 def test_everything_ends_with_the_time_given(server: Server, make: Make) -> None:
@@ -303,7 +308,7 @@ def test_everything_ends_with_the_time_given(server: Server, make: Make) -> None
     client = make(timeout=120.0)
     with pytest.raises(AcmeError):
         client.get(f"{server.url}/x")
-    assert client.clock.slept == [50, 50]
+    assert slept(client) == [50, 50]
 
 
 # -- refusals
@@ -351,10 +356,12 @@ def test_clean() -> None:
 # -- bounds
 
 
-@pytest.mark.parametrize("to", ["http://127.0.0.1:{port}/x", "https://127.0.0.1/x", "https://localhost:{port}/x", "//x"])
+@pytest.mark.parametrize(
+    "to", ["http://127.0.0.1:{port}/x", "https://127.0.0.1/x", "https://localhost:{port}/x", "//x"]
+)
 def test_keeps_to_its_server(server: Server, make: Make, to: str) -> None:
     with pytest.raises(AcmeNetworkError, match="outside"):
-        make().post(to.format(port=server.server_port), None)
+        make().get(to.format(port=server.server_port))
     assert server.seen == []
 
 
@@ -385,7 +392,7 @@ def test_verifies_the_server(server: Server) -> None:
 
 
 def test_a_bad_ca_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(AcmeNetworkError, match="ca.pem"):
+    with pytest.raises(AcmeNetworkError, match=r"ca\.pem"):
         AcmeClient("https://ca.example/dir", KEY, ca_path=str(tmp_path / "ca.pem"))
 
 

@@ -120,7 +120,9 @@ CERT = certificate(5, b"\1" * 20)
 
 
 def answer(start: str, end: str) -> bytes:
-    return f'{{"suggestedWindow": {{"start": "{start}", "end": "{end}"}}, "explanationURL": "https://x.example"}}'.encode()
+    return (
+        f'{{"suggestedWindow": {{"start": "{start}", "end": "{end}"}}, "explanationURL": "https://x.example"}}'.encode()
+    )
 
 
 def test_fetch_window() -> None:

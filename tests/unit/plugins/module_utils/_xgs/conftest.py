@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +16,6 @@ import pytest
 
 from lab.tls import TlsFiles, make_tls
 from unit.plugins.module_utils._xgs.firewalls import Box, fleet
-
-LOGIN = b"<Login><status>Authentication Successful</status></Login>"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +58,7 @@ def serve(tls: TlsFiles) -> Iterator[Callable[..., Canned]]:
             def do_POST(self) -> None:
                 canned.requests.append(self.rfile.read(int(self.headers["Content-Length"])))
                 if spoil:  # bytes that are no TLS record
-                    with ssl.SSLSocket.unwrap.__globals__["socket"](fileno=self.connection.detach()) as plain:
+                    with socket.socket(fileno=self.connection.detach()) as plain:
                         plain.sendall(b"no TLS at all " * 10)
                     return
                 body = canned.bodies.pop(0) if len(canned.bodies) > 1 else canned.bodies[0]
@@ -86,7 +85,3 @@ def serve(tls: TlsFiles) -> Iterator[Callable[..., Canned]]:
     for server in servers:
         server.shutdown()
         server.server_close()
-
-
-def response(inner: bytes) -> bytes:
-    return b'<?xml version="1.0"?><Response>' + LOGIN + inner + b"</Response>"

@@ -28,7 +28,7 @@ from emulator.client import Emulator
 from lab.handshake import Shown, shake_hands
 from lab.ports import is_open
 
-FLEET = 45
+FLEET = 70
 # An address range per process, so that several runs on one machine do not meet.
 NET = f"127.21.{os.getpid() % 250}"
 WAF_PORT = 8443
@@ -134,7 +134,9 @@ class Box:
         return Firewall(self.transport(**endpoint), username, password, clock or Impatient())
 
     def transport(self, **endpoint: Any) -> Transport:
-        return Transport(Endpoint(**{"host": self.address, "fingerprint": self.fingerprint, "timeout": 10.0, **endpoint}))
+        return Transport(
+            Endpoint(**{"host": self.address, "fingerprint": self.fingerprint, "timeout": 10.0, **endpoint})
+        )
 
 
 @contextlib.contextmanager
@@ -153,6 +155,12 @@ def fleet() -> Iterator[Iterator[Box]]:
     }
     with Emulator(config) as emulator:
         yield iter([Box(emulator, name, address) for name, address in addresses.items()])
+
+
+def response(inner: bytes = b"<Zone><Status>No. of records Zero.</Status></Zone>") -> bytes:
+    """An answer of the API after a good login."""
+    login = b"<Login><status>Authentication Successful</status></Login>"
+    return b'<?xml version="1.0"?><Response>' + login + inner + b"</Response>"
 
 
 # --- certificates ----------------------------------------------------------------------------------------------------

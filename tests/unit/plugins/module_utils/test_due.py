@@ -1,0 +1,238 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is due, judged against a firewall."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._due import (
+    BIND,
+    NOTHING,
+    RENEW,
+    Rules,
+    Verdict,
+    Wanted,
+    judge,
+    wanted_certificates,
+)
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
+
+from unit.plugins.module_utils._xgs.firewalls import DAY, Box, Issued, authority, fleet
+
+NAMES = ("owa.example.com", "mail.example.com")
+WANTED = Wanted("owa", NAMES, ("waf:OWA",), "ec256")
+PRODUCTION = "https://acme-v02.api.letsencrypt.org/directory"
+STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
+VERSION = "owa-20270101-01234567"
+
+
+class Ca:
+    """Answers for renewal information alone. window: days from now, from and to."""
+
+    def __init__(self, window: tuple[float, float] | None = None) -> None:
+        self.window = window
+        self.directory = {"renewalInfo": "https://ca.example.com/ari"} if window else {}
+        self.asked: list[str] = []
+
+    def get(self, url: str) -> Any:
+        self.asked.append(url)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        start, end = (f"{now + days * DAY:%Y-%m-%dT%H:%M:%SZ}" for days in self.window or ())
+        return SimpleNamespace(json={"suggestedWindow": {"start": start, "end": end}}, retry_after=None)
+
+
+@pytest.fixture(scope="module")
+def boxes() -> Iterator[Iterator[Box]]:
+    with fleet() as all_of_them:
+        yield all_of_them
+
+
+@pytest.fixture
+def box(boxes: Iterator[Box]) -> Box:
+    return next(boxes)
+
+
+def verdict(box: Box, wanted: Wanted = WANTED, ca: Ca | None = None, **rules: Any) -> Verdict:
+    rules = {"directory_url": PRODUCTION, "period": DAY, **rules}
+    (found,) = judge(box.firewall(), [wanted], ca or Ca(), Rules(**rules))  # type: ignore[arg-type]
+    return found
+
+
+def use(box: Box, certificate: str) -> None:
+    """The rule OWA uses it."""
+    box.ask(
+        f"""<Set operation="update"><FirewallRule><Name>OWA</Name><PolicyType>HTTPBased</PolicyType><HTTPBasedPolicy>
+        <HostedAddress>#Port2</HostedAddress><HTTPS>Enable</HTTPS><ListenPort>8443</ListenPort>
+        <Domains><Domain>OWA.example.com</Domain></Domains><Certificate>{certificate}</Certificate></HTTPBasedPolicy>
+        </FirewallRule></Set>"""
+    )
+    assert box.bound("FirewallRule") == [certificate]
+    box.emulator.reset(box.name)
+
+
+def have(box: Box, issued: Issued, name: str = VERSION) -> None:
+    box.put(name, issued)
+    use(box, name)
+
+
+def test_what_is_missing(box: Box) -> None:
+    found = verdict(box)
+    assert (found.action, found.reason) == (RENEW, "the firewall does not have it yet")
+    assert found.consumers == ("waf:OWA",)
+    facts = found.as_dict(datetime.datetime.now(datetime.timezone.utc))
+    assert (facts["current"], facts["days_left"], facts["replaces"]) == (None, None, None)
+
+
+def test_what_is_not_due_costs_one_read(box: Box) -> None:
+    have(box, authority().issue(*NAMES, age=10))
+    found = verdict(box)
+    assert (found.action, found.current.name) == (NOTHING, VERSION)
+    assert (box.reads, box.writes) == (1, 0)
+    facts = found.as_dict(datetime.datetime.now(datetime.timezone.utc))
+    assert (facts["days_left"], facts["lifetime_days"], facts["consumers"]) == (80.0, 90.0, ["waf:OWA"])
+    assert facts["replaces"].count(".") == 1
+
+
+@pytest.mark.parametrize(
+    ("issued", "rules", "reason"),
+    [
+        ({"age": 61}, {}, "less than a third of its lifetime is left"),
+        ({"age": 100}, {}, "expired on"),
+        ({"names": ("owa.example.com",)}, {}, "its names are owa.example.com"),
+        ({"names": (*NAMES, "old.example.com")}, {}, "its names are owa.example.com, mail.example.com, old."),
+        ({"key_type": "rsa"}, {}, "its key is rsa2048, not ec256"),
+        ({"ca": "(STAGING) Fake Fennel"}, {}, "issued by a staging CA"),
+        ({}, {"force": True}, "forced"),
+    ],
+    ids=str,
+)
+def test_what_is_due(box: Box, issued: dict[str, Any], rules: dict[str, Any], reason: str) -> None:
+    options = {"age": 10, **issued}
+    names, ca = options.pop("names", NAMES), options.pop("ca", "Lab Issuing CA")
+    have(box, authority(ca).issue(*names, **options))
+    found = verdict(box, **rules)
+    assert (found.action, found.consumers) == (RENEW, ("waf:OWA",))
+    assert found.reason.find(reason) >= 0, found.reason
+
+
+def test_a_lost_key(box: Box) -> None:
+    box.emulator.put_certificate(box.name, VERSION, authority().issue(*NAMES, age=10).chain_pem.decode())
+    use(box, VERSION)
+    assert (verdict(box).action, verdict(box).reason) == (RENEW, "the firewall does not have its private key")
+
+
+def test_a_staging_certificate_at_the_staging_ca(box: Box) -> None:
+    have(box, authority("(STAGING) Fake Fennel").issue(*NAMES, age=10))
+    assert verdict(box, directory_url=STAGING).action == NOTHING
+
+
+def test_the_order_of_the_names_does_not_matter(box: Box) -> None:
+    have(box, authority().issue(*reversed(NAMES), age=10))
+    assert verdict(box).action == NOTHING
+
+
+@pytest.mark.parametrize(("window", "action"), [((-2, -1), RENEW), ((-1, 0.5), RENEW), ((20, 25), NOTHING)])
+def test_the_ca_decides(box: Box, window: tuple[float, float], action: str) -> None:
+    have(box, authority().issue(*NAMES, age=10))
+    ca = Ca(window)
+    found = verdict(box, ca=ca)
+    assert found.action == action
+    assert "renewal window" in found.reason or "early renewal" in found.reason
+    assert len(ca.asked) == 1
+
+
+def test_the_ca_is_asked_only_where_it_matters(box: Box) -> None:
+    ca = Ca((20, 25))
+    assert verdict(box, ca=ca).action == RENEW
+    have(box, authority().issue("other.example.com", "owa.example.com"))
+    assert verdict(box, ca=ca, force=True).action == RENEW
+    assert ca.asked == []
+
+
+def test_a_run_that_died_before_the_switch(box: Box) -> None:
+    box.put(VERSION, authority().issue(*NAMES))
+    found = verdict(box)
+    assert (found.action, found.reason) == (BIND, "waf:OWA does not use it yet")
+    use(box, VERSION)
+    assert verdict(box).action == NOTHING
+
+
+def test_an_older_version_that_is_still_used(box: Box) -> None:
+    """Found out at any age, and without naming the consumers."""
+    have(box, authority().issue(*NAMES, age=40), "owa-20260101-01234567")
+    box.put(VERSION, authority().issue(*NAMES, age=10))
+    found = verdict(box, Wanted("owa", NAMES, None, "ec256"))
+    assert (found.action, found.consumers, found.current.name) == (BIND, ("waf:OWA",), VERSION)
+
+
+def test_nobody_uses_it(box: Box) -> None:
+    box.put(VERSION, authority().issue(*NAMES))
+    found = verdict(box, Wanted("owa", NAMES, None, "ec256"))
+    assert (found.action, found.consumers) == (NOTHING, ())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        (Wanted("owa", NAMES[:1], ("waf:OWA",), "ec256"), "answers for mail.example.com, which the certificate"),
+        (Wanted("owa", NAMES, ("waf:OVA",), "ec256"), r"no consumer 'waf:OVA'.*There are: waf:OWA"),
+    ],
+    ids=["uncovered name", "unknown rule"],
+)
+def test_mistakes(box: Box, wanted: Wanted, text: str) -> None:
+    with pytest.raises(CertfleetError, match=text) as caught:
+        verdict(box, wanted)
+    assert (caught.value.stage, caught.value.certificate) == ("plan", "owa")
+    assert box.writes == 0
+
+
+def test_several_certificates_cost_one_read_together(box: Box) -> None:
+    wanted = [Wanted(name, (f"{name}.example.com",), None, "ec256") for name in ("a", "b", "c")]
+    for one in wanted:
+        box.put(f"{one.name}-20270101-01234567", authority().issue(*one.domains, age=10))
+    found = judge(box.firewall(), wanted, Ca(), Rules(PRODUCTION, DAY))  # type: ignore[arg-type]
+    assert [one.action for one in found] == [NOTHING] * 3
+    assert box.reads == 1
+
+
+def test_a_damaged_archive_does_not_order_anew(box: Box) -> None:
+    """The header of another certificate's file is damaged; night for night, that would end at the CA's rate limit."""
+    have(box, authority().issue(*NAMES, age=10))
+    box.settings(broken_tar=True)
+    assert verdict(box).action == NOTHING
+
+
+# --- the inventory ---------------------------------------------------------------------------------------------------
+
+
+def entry(**more: Any) -> dict[str, Any]:
+    return {"name": "owa", "domains": ["OWA.example.com."], **more}
+
+
+def test_the_inventorys_list() -> None:
+    first, second = wanted_certificates([entry(), entry(name="b", consumers=["webadmin"], key_type="ec384")])
+    assert first == Wanted("owa", ("owa.example.com",), None, "rsa2048")
+    assert (second.consumers, second.key_type) == (("webadmin",), "ec384")
+
+
+@pytest.mark.parametrize(
+    ("entries", "text"),
+    [
+        ([], "no certificate to keep"),
+        ([entry(), entry()], "two certificates have this name"),
+        ([entry(name="a b")], "cannot name a certificate"),
+        ([entry(domains=["*.example.com"])], "is a wildcard"),
+        ([entry(domains=[])], "has no list of names"),
+        ([entry(consumers=["wav:OWA"])], "is not a consumer"),
+    ],
+)
+def test_mistakes_in_the_inventory(entries: list[dict[str, Any]], text: str) -> None:
+    with pytest.raises(CertfleetError, match=text) as caught:
+        wanted_certificates(entries)
+    assert caught.value.stage == "plan"

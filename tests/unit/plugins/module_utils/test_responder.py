@@ -1,0 +1,318 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The responder as its peers see it: the real process on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _responder
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _responder_process as process
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
+
+from lab.ports import free_port, is_open, wait_closed
+
+HOST = "127.0.0.1"
+# A hyphen first: it must not be taken for an option.
+PRINT = "-" + "t" * 42
+TOKEN = "abcdefghijklmnopqrstuvwxyz_-0123456789"
+MODULE_UTILS = Path(_responder.__file__).resolve().parent
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    port = free_port()
+    process.start(HOST, port, PRINT, 120)
+    yield port
+    process.stop(HOST, port)
+
+
+def talk(port: int, data: bytes, host: str = HOST) -> bytes:
+    """All that comes back for some bytes."""
+    with socket.create_connection((host, port), timeout=7) as peer:
+        peer.sendall(data)
+        received = b""
+        while chunk := peer.recv(4096):
+            received += chunk
+    return received
+
+
+def request(port: int, target: str, method: str = "GET", *headers: str) -> tuple[int, dict[str, str], bytes]:
+    lines = [f"{method} {target} HTTP/1.1", *(headers or ("Host: fw.example.com",)), "", ""]
+    head, _empty, body = talk(port, "\r\n".join(lines).encode("latin-1")).partition(b"\r\n\r\n")
+    status, *fields = head.decode().split("\r\n")
+    return int(status.split()[1]), dict(field.split(": ", 1) for field in fields), body
+
+
+def test_serves_the_key_authorization(port: int) -> None:
+    status, headers, body = request(port, f"/.well-known/acme-challenge/{TOKEN}")
+    assert (status, body) == (200, f"{TOKEN}.{PRINT}".encode())
+    assert headers == {
+        "Content-Type": "application/octet-stream",
+        "Content-Length": str(len(body)),
+        "X-Content-Type-Options": "nosniff",
+        "Connection": "close",
+    }
+    status, head, body = request(port, f"/.well-known/acme-challenge/{TOKEN}", "HEAD")
+    assert (status, head, body) == (200, headers, b"")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "short",
+        f"../{TOKEN}",
+        f"{TOKEN}/",
+        f"{TOKEN}/x",
+        f"%2e%2e{TOKEN}",
+        f"{TOKEN}%00",
+        f"{TOKEN}?x",
+        f"{TOKEN}.",
+        f"<script>{TOKEN}",
+        "a" * 85,
+        "a" * 129,
+    ],
+)
+def test_serves_nothing_else_there(port: int, token: str) -> None:
+    status, headers, _body = request(port, f"/.well-known/acme-challenge/{token}")
+    assert status == 404
+    assert "Location" not in headers
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "location"),
+    [
+        ("/", "fw.example.com", "https://fw.example.com/"),
+        ("/a/b?c=d", "FW.example.com:80", "https://FW.example.com/a/b?c=d"),
+        ("//evil.example/", "fw.example.com", "https://fw.example.com//evil.example/"),
+        (f"/x/../.well-known/acme-challenge/{TOKEN}", "fw", f"https://fw/x/../.well-known/acme-challenge/{TOKEN}"),
+    ],
+)
+def test_the_rest_goes_to_https(port: int, target: str, host: str, location: str) -> None:
+    status, headers, _body = request(port, target, "GET", f"Host: {host}")
+    assert (status, headers["Location"]) == (301, location)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("X: y",),
+        ("Host: a.example", "Host: b.example"),
+        ("Host: a.example/@b",),
+        ("Host: -a",),
+        ("Host: a b",),
+        ("Host: " + "a" * 300,),
+        ("Host: ",),
+        ("Host: [::1]",),
+    ],
+)
+def test_but_not_for_an_odd_host(port: int, headers: tuple[str, ...]) -> None:
+    assert request(port, "/", "GET", *headers)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nContent-Length: 9999\r\n\r\nxxx", 405),
+        (b"OPTIONS /.well-known/acme-challenge/x HTTP/1.1\r\n\r\n", 405),
+        (b"GET /\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\n\r\n", 400),
+        (b"GET http://fw.example.com/ HTTP/1.1\r\n\r\n", 400),
+        (b"GET /\x00 HTTP/1.1\r\n\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
+        (b"GET /" + b"a" * 3000, 414),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000, 431),
+    ],
+)
+def test_refuses(port: int, data: bytes, status: int) -> None:
+    assert talk(port, data).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_fifty_idle_connections_hold_nobody_up(port: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(50):
+            idle = stack.enter_context(socket.create_connection((HOST, port)))
+            idle.sendall(b"GET /.well-" if number % 2 else b"")
+        began = time.monotonic()
+        assert request(port, f"/.well-known/acme-challenge/{TOKEN}")[0] == 200
+        assert time.monotonic() - began < 1.0
+
+
+def test_more_connections_than_allowed_hold_nobody_up_either(port: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for _number in range(_responder.MAX_CONNECTIONS + 20):
+            stack.enter_context(socket.create_connection((HOST, port)))
+        assert request(port, f"/.well-known/acme-challenge/{TOKEN}")[0] == 200
+
+
+def test_two_hundred_at_once(port: int) -> None:
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(request(port, f"/.well-known/acme-challenge/{TOKEN}")[0]))
+        for _ in range(200)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [200] * 200
+
+
+def test_an_idle_connection_ends(port: int) -> None:
+    began = time.monotonic()
+    assert talk(port, b"GET / HT") == b""
+    assert 4 < time.monotonic() - began < 6.5
+
+
+# -- life
+
+
+def test_start_extend_stop() -> None:
+    port = free_port()
+    first = process.start(HOST, port, PRINT, 30)
+    try:
+        assert first.changed
+        assert process.answers(HOST, port, PRINT)
+        assert not process.answers(HOST, port, "x" * 43)
+        second = process.start(HOST, port, PRINT, 60)
+        assert (second.changed, second.pid) == (False, first.pid)
+        assert second.expires > first.expires + 25
+        shorter = process.start(HOST, port, PRINT, 5)
+        assert shorter.expires == second.expires
+        assert json.loads(Path(first.lease_file).read_text())["pid"] == first.pid
+        with pytest.raises(CertfleetError, match="another ACME account"):
+            process.start(HOST, port, "x" * 43, 30)
+        assert process.answers(HOST, port, PRINT)
+    finally:
+        assert process.stop(HOST, port)
+    assert not is_open(HOST, port)
+    assert not Path(first.lease_file).exists()
+    assert not process.stop(HOST, port)
+
+
+def test_of_two_starts_at_once_one_starts() -> None:
+    port = free_port()
+    found: list[process.Started] = []
+    threads = [threading.Thread(target=lambda: found.append(process.start(HOST, port, PRINT, 30))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(one.changed for one in found) == [False, False, True]
+    assert len({one.pid for one in found}) == 1
+    assert process.stop(HOST, port)
+
+
+def test_it_ends_with_its_lease() -> None:
+    port = free_port()
+    process.start(HOST, port, PRINT, 1.5)
+    assert is_open(HOST, port)
+    wait_closed(HOST, port, 4)
+    assert process.start(HOST, port, PRINT, 30).changed
+    assert process.stop(HOST, port)
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(CertfleetError, match=f"{HOST}:{port}") as caught:
+            process.start(HOST, port, PRINT, 30)
+        assert (caught.value.stage, bool(caught.value.remedy)) == ("responder", True)
+        assert not Path(process.lease_file(HOST, port)).exists()
+
+
+def test_an_address_that_is_not_ours() -> None:
+    with pytest.raises(CertfleetError, match=r"192\.0\.2\.1"):
+        process.start("192.0.2.1", free_port(), PRINT, 30)
+    with pytest.raises(CertfleetError, match="thumbprint"):
+        process.start(HOST, free_port(), "no", 30)
+
+
+@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+def test_ipv6() -> None:
+    port = free_port()
+    process.start("::1", port, PRINT, 30)
+    try:
+        assert process.answers("::1", port, PRINT)
+        assert talk(port, f"GET {_responder.PREFIX}{TOKEN} HTTP/1.1\r\n\r\n".encode(), "::1").endswith(PRINT.encode())
+    finally:
+        assert process.stop("::1", port)
+
+
+def test_starts_from_inside_a_zip(tmp_path: Path) -> None:
+    """As AnsiballZ brings it, on a host that has nothing but Python's standard library."""
+    archive, port = tmp_path / "payload.zip", free_port()
+    with zipfile.ZipFile(archive, "w") as payload:
+        payload.writestr("lib/__init__.py", "")
+        for name in ("_responder", "_responder_process", "_errors", "_clock", "_files"):
+            payload.write(MODULE_UTILS / f"{name}.py", f"lib/{name}.py")
+    script = f"from lib import _responder_process as p; print(p.start({HOST!r}, {port}, {PRINT!r}, 30))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script],
+        env={"PYTHONPATH": str(archive)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.stdout.startswith("Started(changed=True"), done.stderr
+    archive.unlink()
+    assert process.answers(HOST, port, PRINT)
+    assert process.stop(HOST, port)
+
+
+def test_log_has_no_whole_token_and_foreground_ends_too(tmp_path: Path) -> None:
+    port, lease, log = free_port(), tmp_path / "lease", tmp_path / "log"
+    lease.write_text(json.dumps({"expires": time.time() + 30}))
+    command = [sys.executable, "-", "--listen", f"{HOST}:{port}", f"--thumbprint={PRINT}"]
+    command += ["--lease-file", str(lease), "--log", str(log)]
+    with (
+        Path(_responder.__file__).open() as source,
+        subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, text=True) as running,
+    ):
+        assert running.stdout is not None
+        assert json.loads(running.stdout.readline()) == {"listening": f"{HOST}:{port}", "pid": running.pid}
+        request(port, f"/.well-known/acme-challenge/{TOKEN}")
+        request(port, "/secret")
+        assert running.poll() is None
+        lease.unlink()
+        assert running.wait(3) == 0
+    text = log.read_text()
+    assert f"{HOST} 200 token {TOKEN[:8]}..." in text
+    assert TOKEN not in text
+    assert "secret" not in text
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("version", ["3.7", "3.8", "3.9"])
+def test_old_pythons_can_read_it(version: str) -> None:
+    """Their grammar at least; where such a Python is at hand, it runs the program's own help, too."""
+    import ast
+
+    source = Path(_responder.__file__).read_text()
+    ast.parse(source, feature_version=(3, int(version[2:])))
+    python = shutil.which(f"python{version}")
+    if python and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
+        subprocess.run([python, "-", "--help"], input=source.encode(), check=True, capture_output=True)
+
+
+def test_the_directory_must_be_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / f"certfleet-{os.getuid()}").mkdir(mode=0o755)
+    with pytest.raises(CertfleetError, match="accessible by others") as caught:
+        process.start(HOST, free_port(), PRINT, 30)
+    assert caught.value.stage == "responder"

@@ -1,0 +1,252 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the role tells in the end, from what its tasks registered."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from ansible_collections.certfleet.sophos_xgs.plugins.plugin_utils._report import (
+    COLUMNS,
+    PREFIX,
+    Row,
+    renewal_report,
+    renewal_table,
+    to_install,
+    to_order,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+FILES = {"certificate_path": "/run/a/fullchain.pem", "private_key_path": "/run/a/privkey.pem"}
+SERVED = {"consumer": "waf:OWA", "served_by": ["192.0.2.1:443 for owa.example.com"]}
+
+
+def planned(name: str = "a", action: str = "renew", days_left: float | None = 20.0, **more: Any) -> Row:
+    return {
+        "name": name,
+        "domains": [f"{name}.example.com"],
+        "key_type": "ec256",
+        "consumers": ["waf:OWA"],
+        "action": action,
+        "reason": "because",
+        "current": f"{name}-20270101-01234567",
+        "fingerprint": "ab" * 32,
+        "not_after": "2026-12-11T00:00:00Z",
+        "days_left": days_left,
+        "lifetime_days": 90.0,
+        "replaces": "aki.serial",
+        **more,
+    }
+
+
+def installed(days: float = 90) -> Row:
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days, minutes=1)
+    return {"object": "a-20270219-1a2b3c4d", "not_after": f"{end:%Y-%m-%dT%H:%M:%SZ}", "consumers": [SERVED]}
+
+
+def order(*names: str, seconds: float = 4.2, **more: Any) -> Row:
+    return {"certificates": [{"name": name, **FILES} for name in names], "window": {"seconds": seconds}, **more}
+
+
+def report(*certificates: Row, alarm_days: float = 15, **registered: Any) -> list[Row]:
+    plan = {"certificates": list(certificates)}
+    variables = {PREFIX + key: value for key, value in {"plan": plan, **registered}.items()}
+    return renewal_report({"inventory_hostname": "fw1", **variables}, alarm_days)
+
+
+def only(*certificates: Row, **registered: Any) -> Row:
+    (row,) = report(*certificates, **registered)
+    return row
+
+
+# --- between the tasks -----------------------------------------------------------------------------------------------
+
+
+def test_what_has_to_be_ordered() -> None:
+    assert to_order([planned("a"), planned("b", "bind"), planned("c", "none")]) == [
+        {
+            "name": "a",
+            "domains": ["a.example.com"],
+            "key_type": "ec256",
+            "replaces": "aki.serial",
+            "fingerprint": "ab" * 32,
+        }
+    ]
+
+
+def test_what_can_be_installed() -> None:
+    plan = [planned("a"), planned("b"), planned("c", "bind"), planned("d", "none")]
+    obtained = {"certificates": [{"name": "a", "extra": 1, **FILES}, {"name": "b", "failed": True, "msg": "no"}]}
+    assert to_install(plan, obtained) == [{**plan[0], **FILES}, plan[2]]
+
+
+@pytest.mark.parametrize("obtained", [{}, {"skipped": True}, {"certificates": [{"name": "a"}]}, {"failed": True}])
+def test_what_can_be_installed_without_an_order(obtained: Row) -> None:
+    assert to_install([planned("a"), planned("c", "bind")], obtained) == [planned("c", "bind")]
+
+
+# --- outcomes --------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_to_do() -> None:
+    row = only(planned(action="none", days_left=80.5))
+    assert (row["status"], row["alarm"], row["days_left"], row["reason"]) == ("unchanged", False, 80.5, "because")
+    assert row["port_open_seconds"] is None
+
+
+def test_renewed() -> None:
+    row = only(planned(), order=order("a"), installed={"a": installed()})
+    assert (row["status"], row["alarm"], row["error"]) == ("renewed", False, None)
+    assert (row["days_left"], row["port_open_seconds"], row["consumers"]) == (90.0, 4.2, [SERVED])
+    assert row["object"] == "a-20270219-1a2b3c4d"
+
+
+def test_repointed() -> None:
+    row = only(planned(action="bind"), installed={"a": installed(40)})
+    assert (row["status"], row["days_left"], row["port_open_seconds"]) == ("repointed", 40.0, None)
+
+
+@pytest.mark.parametrize(
+    ("action", "consumers", "status", "used"),
+    [
+        ("renew", ["webadmin", "smtp"], "would be renewed", "webadmin, smtp"),
+        ("bind", ["webadmin"], "would be repointed", "webadmin"),
+        ("renew", [], "would be renewed", "nobody: set consumers"),
+    ],
+)
+def test_check_mode(action: str, consumers: list[str], status: str, used: str) -> None:
+    row = only(planned(action=action, consumers=consumers), order={"certificates": [{"name": "a"}]})
+    assert (row["status"], row["reason"]) == (status, f"because; used by {used}")
+    assert row["alarm"] is False
+
+
+def test_a_plan_that_failed() -> None:
+    plan = {"failed": True, "certificate": "a", "msg": "fw1: a: plan: no"}
+    row = only(plan=plan)
+    assert (row["status"], row["stage"], row["certificate"]) == ("failed", "plan", "a")
+    assert (row["error"], row["alarm"]) == ("fw1: a: plan: no", True)
+
+
+@pytest.mark.parametrize("plan", [{}, None, {"unreachable": True, "msg": "gone"}])
+def test_no_plan_at_all(plan: Row | None) -> None:
+    row = only(plan=plan)
+    assert (row["firewall"], row["certificate"], row["status"], row["alarm"]) == ("fw1", None, "failed", True)
+
+
+def test_one_order_that_failed() -> None:
+    failed = {"name": "b", "failed": True, "stage": "order", "msg": "fw1: b: order: no such name"}
+    both = {**order("a"), "failed": True, "stage": "order", "msg": "fw1: b: order: no such name"}
+    both["certificates"].append(failed)
+    good, bad = report(planned("a"), planned("b"), order=both, installed={"a": installed()})
+    assert (good["status"], good["error"]) == ("renewed", None)
+    assert (bad["status"], bad["stage"], bad["error"]) == ("failed", "order", "fw1: b: order: no such name")
+
+
+def test_a_window_that_did_not_open() -> None:
+    row = only(planned(), order={"failed": True, "stage": "open", "msg": "no"})
+    assert (row["status"], row["stage"], row["error"]) == ("failed", "open", "fw1: no")
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_window_that_did_not_close(done: bool) -> None:
+    """Renewed or not, somebody has to hear of it."""
+    failed = {**order("a"), "failed": True, "stage": "close", "msg": "still open"}
+    row = only(planned(days_left=1), order=failed, installed={"a": installed()} if done else {})
+    assert (row["status"], row["stage"], row["error"]) == ("failed", "close", "fw1: still open")
+    assert row["alarm"] is not done
+
+
+def test_a_certificate_that_was_not_installed() -> None:
+    failed = {"a": {"stage": "verify", "msg": "fw1: a: verify: not served"}}
+    row = only(planned(), order=order("a"), failed=failed)
+    assert (row["status"], row["stage"], row["error"]) == ("failed", "verify", "fw1: a: verify: not served")
+
+
+def test_installed_but_not_pruned() -> None:
+    row = only(planned(days_left=1), order=order("a"), installed={"a": installed()}, failed={"a": {"msg": "no"}})
+    assert (row["status"], row["alarm"], row["days_left"]) == ("failed", False, 90.0)
+
+
+def test_no_account() -> None:
+    rows = report(planned("a"), planned("b", "none"), unprepared={"failed": True, "stage": "account", "msg": "no"})
+    assert [(row["status"], row["stage"]) for row in rows] == [("failed", "account"), ("unchanged", None)]
+
+
+# --- the alarm -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("days_left", "lifetime", "alarm"),
+    [
+        (None, None, True),
+        (14.9, 90, True),
+        (15, 90, False),
+        (20, 90, False),
+        (7.4, 45, True),
+        (7.5, 45, False),
+        (1.1, 6, False),
+        (0.9, 6, True),
+        (-3, 90, True),
+        (15.1, 398, False),
+        (14, 398, True),
+    ],
+)
+def test_the_alarm(days_left: float | None, lifetime: float | None, alarm: bool) -> None:
+    certificate = planned(days_left=days_left, lifetime_days=lifetime)
+    row = only(certificate, order={"failed": True, "stage": "open", "msg": "no"})
+    assert row["alarm"] is alarm
+
+
+numbers = st.floats(-100, 400, allow_nan=False)
+
+
+@given(st.sampled_from(["renew", "bind", "none"]), numbers, st.floats(1, 400), st.floats(0, 60), st.booleans())
+def test_only_failures_raise_an_alarm(
+    action: str, days_left: float, lifetime: float, alarm_days: float, failed: bool
+) -> None:
+    registered = {"unprepared": {"failed": True, "msg": "no"}} if failed else {}
+    (row,) = report(
+        planned(action=action, days_left=days_left, lifetime_days=lifetime), alarm_days=alarm_days, **registered
+    )
+    assert row["alarm"] is (row["status"] == "failed" and days_left < min(alarm_days, lifetime / 6))
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def test_the_table() -> None:
+    rows = [
+        *report(planned(), order=order("a"), installed={"a": installed()}),
+        *report(planned("a-long-name", "none")),
+        *report(plan={"msg": "no"}),
+    ]
+    lines = renewal_table(rows)
+    assert [line.split("  ")[0] for line in lines] == ["firewall", "fw1", "fw1", "fw1"]
+    assert "renewed" in lines[1]
+    assert "4.2 s" in lines[1]
+    assert lines[1].endswith("192.0.2.1:443 for owa.example.com")
+    assert lines[2].endswith("because")
+    assert lines[3].endswith("no")
+
+
+words = st.text("abcäß .:-", max_size=12)
+
+
+@given(st.lists(st.tuples(words, st.sampled_from(["renew", "bind", "none"]), numbers, words), max_size=5))
+def test_columns_are_aligned(certificates: list[tuple[str, str, float, str]]) -> None:
+    plan = [planned(name, action, days, reason=f"!{text}") for name, action, days, text in certificates]
+    lines = renewal_table(report(*plan))
+    assert len(lines) == len(plan) + 1
+    last = lines[0].index(COLUMNS[-1])
+    for line in lines[1:]:
+        assert line[last] == "!"
+        assert line[last - 2 : last] == "  "
+
+
+def test_a_message_of_several_lines_stays_in_its_row() -> None:
+    lines = renewal_table(report(plan={"msg": "first\nsecond"}))
+    assert len("\n".join(lines).splitlines()) == 2
