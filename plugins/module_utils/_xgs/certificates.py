@@ -155,7 +155,7 @@ def check_uploaded(firewall: Firewall, version: str, fingerprint: str) -> None:
     """Read back what was uploaded. Raises XgsError when the firewall holds something else under that name."""
     stored = read_certificates(firewall, version)
     if stored and stored[0].facts is None:
-        # Some firmware sends an empty archive (measured); the handshake will tell.
+        # Its file was not to be found in the archive; the handshake will tell.
         return
     if not stored or not stored[0].facts or stored[0].facts.fingerprint != fingerprint:
         raise XgsError(

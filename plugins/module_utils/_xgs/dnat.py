@@ -62,20 +62,14 @@ def read_objects(firewall: Firewall) -> Objects:
 def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.datetime) -> Change:
     """Open, or leave open what is open as wanted for half of the lease at least; a remainder is cleared away first."""
     _check(objects, wanted)
-    stale = _owned(objects, wanted.name)
-    if not stale:
-        return Change({}, _summary(wanted, lease), tuple(_build(objects, wanted, lease)))
+    owned = _owned(objects, wanted.name)
+    # Somebody may use our helper objects by now: those that fit are used on, whatever their mark, and never changed.
+    stale = [element for element in owned if not _fits(element, wanted)]
     enough = datetime.timedelta(seconds=wanted.lease / 2)
-    if all((mark_of(element) or now) >= now + enough for element in stale) and _same(stale, objects, wanted):
+    if _same(owned, objects, wanted) and all((mark_of(element) or now) >= now + enough for element in stale):
         return Change({}, {})
-    rules = [element for element in stale if element.tag in RULES]
-    helpers = {(element.tag, element.findtext("Name")) for element in stale if element.tag not in RULES}
-    # Somebody may use our helper objects by now, so they are brought up to date rather than removed and made again.
-    fresh = [
-        dataclasses.replace(write, operation="update") if (write.entity.tag, write.name) in helpers else write
-        for write in _build(_without(objects, stale), wanted, lease)
-    ]
-    return Change(_listed(stale), _summary(wanted, lease), (*_removals(rules), *fresh))
+    fresh = _build(_without(objects, stale), wanted, lease)
+    return Change(_listed(stale), _summary(wanted, lease), (*_removals(stale), *fresh))
 
 
 def plan_absent(objects: Objects, name: str) -> Change:
@@ -187,6 +181,12 @@ def _reuse(elements: t.Iterable[ET.Element], fits: t.Callable[[ET.Element], t.An
 
 def _is_host(element: ET.Element, address: str) -> bool:
     return element.findtext("HostType") == "IP" and element.findtext("IPAddress") == address
+
+
+def _fits(element: ET.Element, wanted: Forward) -> bool:
+    """Whether it is a host or service as the forward needs it."""
+    ports = (wanted.port, wanted.target_port)
+    return _is_host(element, wanted.target) or any(_tcp_service(port)(element) for port in ports)
 
 
 def _tcp_service(port: int) -> t.Callable[[ET.Element], str | None]:

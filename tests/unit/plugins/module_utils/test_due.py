@@ -208,6 +208,12 @@ def test_a_damaged_archive_does_not_order_anew(box: Box) -> None:
     assert verdict(box).action == NOTHING
 
 
+def test_what_cannot_be_read_is_not_missing(box: Box) -> None:
+    have(box, authority().issue(*NAMES, san=b"\x01\x02"))
+    with pytest.raises(CertfleetError, match=f"the firewall has {VERSION}, but does not show"):
+        verdict(box)
+
+
 # --- the inventory ---------------------------------------------------------------------------------------------------
 
 

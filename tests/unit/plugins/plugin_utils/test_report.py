@@ -18,7 +18,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.plugin_utils._report impor
     to_install,
     to_order,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 FILES = {"certificate_path": "/run/a/fullchain.pem", "private_key_path": "/run/a/privkey.pem"}
@@ -204,6 +204,7 @@ def test_the_alarm(days_left: float | None, lifetime: float | None, alarm: bool)
 numbers = st.floats(-100, 400, allow_nan=False)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["renew", "bind", "none"]), numbers, st.floats(1, 400), st.floats(0, 60), st.booleans())
 def test_only_failures_raise_an_alarm(
     action: str, days_left: float, lifetime: float, alarm_days: float, failed: bool
@@ -236,6 +237,7 @@ def test_the_table() -> None:
 words = st.text("abcäß .:-", max_size=12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(words, st.sampled_from(["renew", "bind", "none"]), numbers, words), max_size=5))
 def test_columns_are_aligned(certificates: list[tuple[str, str, float, str]]) -> None:
     plan = [planned(name, action, days, reason=f"!{text}") for name, action, days, text in certificates]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import http.server
 import signal
@@ -234,6 +235,35 @@ def test_a_helper_that_somebody_uses_meanwhile_is_no_obstacle(box: Box, responde
     box.settings(clock_offset=86400)
     assert present(tomorrow, forward(responder))
     assert fetch(box)
+
+
+def test_a_service_that_somebodys_rule_uses_meanwhile_is_no_obstacle(box: Box, responder: int) -> None:
+    """The firewall refuses to update a service that a NAT rule uses (503), be it to what it is."""
+    firewall = box.firewall()
+    present(firewall, forward(responder))
+    box.add(HOST.format("web", "", "192.0.2.8"))
+    box.add(NAT.format("their rule", "", "Enable").replace("HTTP", f"{NAME}-target"))
+    absent(firewall)
+    assert ours(box) == {"Services": [f"{NAME}-target"]}
+    assert present(firewall, forward(responder))
+    assert fetch(box)
+    assert not present(firewall, forward(responder))
+    absent(firewall)
+    assert ours(box) == {"Services": [f"{NAME}-target"]}
+
+
+def test_a_remainder_that_differs_but_is_used_is_not_changed(box: Box, responder: int) -> None:
+    """Else somebody's group would silently hold another address."""
+    firewall = box.firewall()
+    present(firewall, forward(responder, target="127.0.0.2"))
+    box.add(GROUP.format(f"{NAME}-target"))
+    absent(firewall)
+    with contextlib.suppress(XgsError):
+        present(firewall, forward(responder))
+    (host,) = [
+        one for one in box.ask("<Get><IPHost/></Get>").findall("IPHost") if one.findtext("Name", "")[:4] == "cert"
+    ]
+    assert host.findtext("IPAddress") == "127.0.0.2"
 
 
 def test_another_rule_for_the_port_is_named_before_any_write(box: Box, responder: int) -> None:
