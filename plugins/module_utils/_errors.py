@@ -46,6 +46,10 @@ class CertfleetError(Exception):
         self.firewall = self.firewall or firewall
         self.certificate = self.certificate or certificate
 
+    def advise(self, text: str) -> None:
+        """Say more about what to do next."""
+        self.remedy = f"{self.remedy} {text}".strip()
+
     def __str__(self) -> str:
         where = ": ".join(part for part in (self.firewall, self.certificate, self.stage) if part)
         text = f"{where}: {self.problem}" if where else self.problem
@@ -66,7 +70,8 @@ def joined(errors: t.Sequence[CertfleetError]) -> CertfleetError | None:
     """Several failures told as one: the first, and the others in words. None when there is none."""
     if not errors:
         return None
-    errors[0].remedy = " ".join([errors[0].remedy, *(f"Besides: {error}" for error in errors[1:])]).strip()
+    for error in errors[1:]:
+        errors[0].advise(f"Besides: {error}")
     return errors[0]
 
 

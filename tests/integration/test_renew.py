@@ -141,13 +141,16 @@ def test_account_key_from_the_environment_and_a_responder_elsewhere(make_fleet, 
     play(fleet, {"fw1": HOSTS["fw1"]}).check()
     key = fleet.workdir / "account.pem"
     other = make_fleet([firewall(3, OWA)], dict.fromkeys(OWA["domains"], "fw3"))
-    play(
+    result = play(
         other,
         {"fw3": HOSTS["fw1"]},
         others={"inside": {"ansible_connection": "local"}},
         variables={"xgs_letsencrypt_responder_host": "inside"},
         env={"ACME_ACCOUNT_KEY": key.read_text()},
+        verbosity=4,
     ).check()
+    secret = key.read_text().splitlines()[1]
+    assert secret not in result.stdout + result.stderr
     assert other.shown("fw3", 8443, "owa.example.com").trusted
     assert not (other.workdir / "account.pem").exists()
     assert not Path(tmp_path / "run" / "home" / ".config").exists()

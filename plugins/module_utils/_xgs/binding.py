@@ -87,13 +87,13 @@ def _put_back(
         if any(now.certificate != previous for now in read_consumers(firewall, [consumer.kind.key]) if now == consumer):
             point(firewall, consumer, previous)
     except CertfleetError as failure:
-        error.remedy += f" Putting {previous} back failed too ({failure}): set it in the web console now."
+        error.advise(f"Putting {previous} back failed too ({failure}): set it in the web console now.")
         return
     wrong = [old for old in endpoints if _wait(firewall, [old], old.fingerprint or "", verification)]
     if wrong:
-        error.remedy += f" {previous} is set again, but {', '.join(map(str, wrong))} does not serve it: look at it now."
+        error.advise(f"{previous} is set again, but {', '.join(map(str, wrong))} does not serve it: look at it now.")
     else:
-        error.remedy += f" {previous} is still in place. Find out why, then run again: nothing has to be issued anew."
+        error.advise(f"{previous} is still in place. Find out why, then run again: nothing has to be issued anew.")
 
 
 def _endpoints(

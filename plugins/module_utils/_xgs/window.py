@@ -86,9 +86,7 @@ class Window:
                 except CertfleetError as error:
                     failure = error
             else:
-                failure.remedy += (
-                    " Until the lease ends the port stays open; xgs_dnat_port with state=absent closes it."
-                )
+                failure.advise("Until the lease ends the port stays open; xgs_dnat_port with state=absent closes it.")
                 raise failure
 
 
