@@ -167,7 +167,7 @@ def _with_consumers(firewall: Firewall, verdict: Verdict, existing: list[StoredC
     wanted = verdict.wanted
     consumers = read_consumers(firewall, kinds_of(wanted.consumers))
     selected = select(consumers, wanted.consumers, [version.name for version in existing])
-    check_names(selected, wanted.domains)
+    check_names(selected, wanted.domains, firewall.endpoint)
     astray = [
         str(consumer) for consumer in selected if not verdict.current or consumer.certificate != verdict.current.name
     ]

@@ -55,7 +55,9 @@ options:
       - URL of the account, as M(certfleet.sophos_xgs.acme_account) returns it. Without it the CA is asked by the key.
     type: str
   order_timeout:
-    description: Seconds for the whole of it.
+    description:
+      - Seconds that the validation of an order may take, and its issuance again.
+      - With O(port_forward), no longer than its lease.
     type: int
     default: 300
 extends_documentation_fragment:
@@ -169,6 +171,7 @@ ARGUMENTS = Arguments(
 
 def run(params: Params, check_mode: bool) -> Outcome:
     requests = [_request(entry) for entry in params["certificates"]]
+    _check(requests, params)
     window = _window(params["port_forward"])
     if check_mode:
         return _predict(requests, window)
@@ -210,6 +213,21 @@ def _request(entry: Params) -> CertificateRequest:
         check_name(entry["name"])
         return CertificateRequest(
             entry["name"], normalise_domains(entry["domains"]), key_type=entry["key_type"], replaces=entry["replaces"]
+        )
+
+
+def _check(requests: list[CertificateRequest], params: Params) -> None:
+    names = [request.name for request in requests]
+    for name in names:
+        if names.count(name) > 1:
+            raise CertfleetError(
+                "two certificates have this name", stage="plan", certificate=name, remedy="Give each a name of its own."
+            )
+    if params["port_forward"] and params["port_forward"]["lease"] < params["order_timeout"]:
+        raise CertfleetError(
+            f"the lease of {params['port_forward']['lease']} s ends before an order may, {params['order_timeout']} s",
+            stage="plan",
+            remedy="Set the lease to at least order_timeout.",
         )
 
 

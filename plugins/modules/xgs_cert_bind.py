@@ -137,7 +137,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
         family = {version.name for version in versions(base_name(params["certificate"]), stored)}
         selected = select(consumers, params["consumers"], family)
         if certificate and certificate.facts:
-            check_names(selected, certificate.facts.names)
+            check_names(selected, certificate.facts.names, firewall.endpoint)
         changes = plan_bind(selected, params["certificate"])
         before, after = {}, {}
         for _consumer, change in changes:

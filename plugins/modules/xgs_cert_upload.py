@@ -121,7 +121,8 @@ from ..module_utils._xgs.certificates import (
     versions,
 )
 from ..module_utils._xgs.change import Change
-from ..module_utils._xgs.consumers import read_consumers
+from ..module_utils._xgs.consumers import KINDS, read_consumers
+from ..module_utils._xgs.errors import NO_RIGHT, XgsApiError
 from ..module_utils._xgs_options import firewall_from, xgs_spec
 
 ARGUMENTS = Arguments(
@@ -176,10 +177,7 @@ def _plan(firewall: Firewall, name: str, chain: list[x509.Certificate], key_pem:
 def _remove(params: Params, check_mode: bool) -> Outcome:
     firewall = firewall_from(params)
     stored = versions(params["name"], read_certificates(firewall))
-    used_by: dict[str, list[str]] = {}
-    if len(stored) > (params["keep"] or 0):
-        for consumer in read_consumers(firewall):
-            used_by.setdefault(consumer.certificate, []).append(str(consumer))
+    used_by = _users(firewall) if len(stored) > (params["keep"] or 0) else {}
     change = plan_prune(params["name"], params["keep"] or 0, stored, used_by)
     in_use = {version: used_by[version] for version in change.after["certificates"]}
     if in_use and params["keep"] is None:
@@ -189,9 +187,21 @@ def _remove(params: Params, check_mode: bool) -> Outcome:
         )
     if not check_mode:
         change.apply(firewall)
-    return Outcome(
-        change.changed, {"removed": [w.name for w in change.writes], "in_use": in_use}, change.before, change.after
-    )
+    removed = [write.name for write in change.writes]
+    return Outcome(change.changed, {"removed": removed, "in_use": in_use}, change.before, change.after)
+
+
+def _users(firewall: Firewall) -> dict[str, list[str]]:
+    """Who uses which certificate, as far as the account may see it; the firewall itself guards the rest (504)."""
+    used_by: dict[str, list[str]] = {}
+    for kind in KINDS:
+        try:
+            for consumer in read_consumers(firewall, [kind]):
+                used_by.setdefault(consumer.certificate, []).append(str(consumer))
+        except XgsApiError as error:
+            if error.code != NO_RIGHT:
+                raise
+    return used_by
 
 
 def _read(path: str) -> bytes:

@@ -105,6 +105,10 @@ class Firewall:
             elif bool(self.get(write.entity.tag, write.name)) != (write.operation == "add"):
                 self._send(write)
 
+    def check_trust(self) -> None:
+        """Raises XgsConnectionError when the console's certificate is not trusted by what the user has set."""
+        self._transport.check_trust()
+
     def trust(self, fingerprint: str) -> None:
         """Accept this certificate (SHA-256, hexadecimal) of the web admin console from now on, too."""
         self._transport.trust(fingerprint)

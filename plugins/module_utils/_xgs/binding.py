@@ -65,17 +65,28 @@ def bind(
         error.locate(stage="bind")
         _put_back(firewall, consumer, endpoints, verification, error)
         raise
-    wrong = _wait(firewall, endpoints, facts.fingerprint, verification)
-    if wrong:
-        failure = CertfleetError(
-            f"{consumer} does not serve the new certificate {verification.timeout:g} s after the switch: "
-            + "; ".join(f"{served} {_what(served)}" for served in wrong),
-            stage="verify",
-        )
-        _put_back(firewall, consumer, endpoints, verification, failure)
-        raise failure
+    try:
+        _verify(firewall, consumer, endpoints, facts, verification)
+    except CertfleetError as error:
+        error.locate(stage="verify")
+        _put_back(firewall, consumer, endpoints, verification, error)
+        raise
     verified = True if endpoints else None
     return Bound(str(consumer), consumer.certificate, certificate, verified, [str(served) for served in endpoints])
+
+
+def _verify(
+    firewall: Firewall, consumer: Consumer, endpoints: list[Served], facts: CertificateFacts, verification: Verification
+) -> None:
+    wrong = _wait(firewall, endpoints, facts.fingerprint, verification)
+    if wrong:
+        raise CertfleetError(
+            f"{consumer} does not serve the new certificate {verification.timeout:g} s after the switch: "
+            + "; ".join(f"{served} {_what(served)}" for served in wrong)
+        )
+    if consumer.kind.key == "webadmin":
+        # Or else the next run would be locked out.
+        firewall.check_trust()
 
 
 def _put_back(

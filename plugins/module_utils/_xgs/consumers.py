@@ -20,6 +20,7 @@ from .._errors import CertfleetError
 from .api import Firewall, Write
 from .change import Change
 from .errors import XgsError
+from .transport import Endpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,14 +138,23 @@ def select(
     return [by_text[text] for text in dict.fromkeys(wanted)]
 
 
-def check_names(consumers: t.Iterable[Consumer], names: t.Container[str]) -> None:
-    """Raises CertfleetError when one of them answers for a name that the certificate does not have."""
+def check_names(consumers: t.Iterable[Consumer], names: t.Container[str], endpoint: Endpoint) -> None:
+    """Raises CertfleetError when one of them answers for a name that the certificate does not have.
+
+    endpoint: how we reach the web admin console, which we must trust after the switch as well.
+    """
     for consumer in consumers:
         missing = [domain for domain in consumer.domains if domain.lower() not in names]
         if missing:
             raise CertfleetError(
                 f"{consumer} answers for {', '.join(missing)}, which the certificate does not cover",
                 remedy="Add the names to the certificate's domains, or leave the consumer out.",
+            )
+        if consumer.kind.key == "webadmin" and endpoint.verified_name and endpoint.verified_name not in names:
+            raise CertfleetError(
+                f"with this certificate the console at {endpoint} would not be trusted from here, because it is not"
+                f" issued for '{endpoint.verified_name}'",
+                remedy="Set tls_server_name (in the inventory: xgs_tls_server_name) to one of the certificate's names.",
             )
 
 

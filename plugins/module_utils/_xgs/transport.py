@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import socket
 import ssl
 import typing as t
 
@@ -43,6 +44,11 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+    @property
+    def verified_name(self) -> str | None:
+        """What the console's certificate has to be issued for; None where it is not verified."""
+        return (self.server_name or self.host).lower() if self.validate_certs else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +95,24 @@ class Transport:
             )
         return XgsConnectionError(f"{self.endpoint} {problem}: {refusal}", remedy=remedy, sent=False)
 
+    def check_trust(self) -> None:
+        """Shake hands with nothing but the endpoint's own settings. Raises XgsConnectionError, with a remedy."""
+        endpoint = self.endpoint
+        if endpoint.verified_name is None:
+            return
+        try:
+            with socket.create_connection((endpoint.host, endpoint.port), endpoint.connect_timeout) as plain:
+                _verifying_context(endpoint.ca_path).wrap_socket(plain, server_hostname=endpoint.verified_name).close()
+        except ssl.SSLError as error:
+            if probe(endpoint.host, endpoint.port).fingerprint != _digest(endpoint.fingerprint or ""):
+                raise self._refused(_Mistrust(str(error))) from error
+        except OSError as error:
+            raise XgsConnectionError(
+                f"no connection to {endpoint}: {error}", remedy=_UNREACHABLE, sent=False
+            ) from error
+
     def trust(self, fingerprint: str) -> None:
-        """Accept this certificate as well; what was trusted before stays so."""
+        """Accept this certificate for the lifetime of this object; what was trusted before stays so."""
         self._pools.insert(0, _pinning_pool(self.endpoint, fingerprint))
 
     def _post(self, pool: t.Any, fields: t.Any, *, multipart: bool) -> bytes:
@@ -198,8 +220,12 @@ def _pool(endpoint: Endpoint, **tls: t.Any) -> t.Any:
     return _pool_class()(endpoint.host, endpoint.port, maxsize=1, **tls)
 
 
+def _digest(fingerprint: str) -> str:
+    return fingerprint.replace(":", "").lower()
+
+
 def _pinning_pool(endpoint: Endpoint, fingerprint: str) -> t.Any:
-    digest = fingerprint.replace(":", "").lower()
+    digest = _digest(fingerprint)
     if not re.fullmatch("[0-9a-f]{64}", digest):
         # urllib3 would take an MD5 or SHA-1, too.
         raise XgsConnectionError(

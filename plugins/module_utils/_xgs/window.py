@@ -31,7 +31,10 @@ def new_run_id() -> str:
 
 @dataclasses.dataclass
 class Window:
-    """Opens and closes a forward once. opened_at, closed_at: aware, UTC."""
+    """Opens and closes a forward, once as a rule.
+
+    opened_at, closed_at: of the last opening, aware, UTC. seconds: how long the port was open, all in all.
+    """
 
     firewall: Firewall
     forward: Forward
@@ -40,6 +43,7 @@ class Window:
     patience: float = 60.0
     opened_at: datetime.datetime | None = None
     closed_at: datetime.datetime | None = None
+    seconds: float = 0.0
 
     def plan(self) -> Change:
         """What opening would write, after what other runs left behind."""
@@ -47,13 +51,6 @@ class Window:
         now = self.firewall.clock.now()
         ends = lease(now, self.forward.lease, read_time_zone(self.firewall), self.run)
         return plan_present(objects, self.forward, ends, now)
-
-    @property
-    def seconds(self) -> float:
-        """How long the port was open."""
-        if self.opened_at is None or self.closed_at is None:
-            return 0.0
-        return (self.closed_at - self.opened_at).total_seconds()
 
     @contextlib.contextmanager
     def __call__(self) -> t.Iterator[None]:
@@ -64,10 +61,12 @@ class Window:
         try:
             with stage("open"):
                 change.apply(self.firewall)
-            self.opened_at = self.firewall.clock.now()
+            self.opened_at, self.closed_at = self.firewall.clock.now(), None
             yield
         finally:
             self._close()
+            if self.opened_at and self.closed_at:
+                self.seconds += (self.closed_at - self.opened_at).total_seconds()
 
     def _sweep(self) -> None:
         """Clear away what runs that were killed left behind, once their lease is over."""

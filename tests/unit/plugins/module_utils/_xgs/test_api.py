@@ -56,7 +56,7 @@ def test_the_api_is_closed(box: Box, settings: dict[str, object], text: str) -> 
 
 
 def test_an_account_without_the_right(box: Box) -> None:
-    with pytest.raises(XgsApiError, match=r"refused to add IPHost h: status 599.*read-write") as caught:
+    with pytest.raises(XgsApiError, match=r"refused to add IPHost h: status 599.*lacks the right") as caught:
         box.firewall(username="reader", password="x").send(host("add"))
     assert caught.value.code == 599
     assert addresses(box) == []

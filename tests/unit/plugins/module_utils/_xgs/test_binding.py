@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock
@@ -110,9 +111,10 @@ def test_selection(box: Box) -> None:
 
 def test_a_rule_answers_for_more_than_the_certificate(box: Box) -> None:
     consumers = read_consumers(box.firewall())
-    check_names(consumers, NAMES)
+    firewall = box.firewall(server_name=NAMES[0])
+    check_names(consumers, NAMES, firewall.endpoint)
     with pytest.raises(CertfleetError, match=r"waf:OWA answers for mail.example.com, which the certificate does not"):
-        check_names(consumers, NAMES[:1])
+        check_names(consumers, NAMES[:1], firewall.endpoint)
     assert box.writes == 0
 
 
@@ -157,9 +159,16 @@ def test_a_group_that_cannot_be_restored(box: Box, issued: Issued) -> None:
     assert caught.value.stage == "bind"
 
 
-def test_the_console_and_the_portals(box: Box, issued: Issued) -> None:
+@pytest.fixture
+def ca_path(tmp_path: Path) -> str:
+    """What a user has who trusts the authority."""
+    (tmp_path / "ca.pem").write_text(authority().root_pem)
+    return str(tmp_path / "ca.pem")
+
+
+def test_the_console_and_the_portals(box: Box, issued: Issued, ca_path: str) -> None:
     before = record(box, "AdminSettings")
-    firewall = box.firewall(clock=Clock())
+    firewall = box.firewall(clock=Clock(), ca_path=ca_path, server_name=NAMES[0])
     bound = switch(box, "webadmin", issued, firewall=firewall)
     assert bound.verified is True
     for port in (4444, 4443):
@@ -168,11 +177,29 @@ def test_the_console_and_the_portals(box: Box, issued: Issued) -> None:
     assert firewall.get("Zone"), "the pin of the old certificate does not lock us out"
 
 
-def test_the_console_cuts_connections(box: Box, issued: Issued) -> None:
+def test_the_console_cuts_connections(box: Box, issued: Issued, ca_path: str) -> None:
     box.settings(webadmin_drop=True)
-    firewall = box.firewall(clock=Clock())
+    firewall = box.firewall(clock=Clock(), ca_path=ca_path, server_name=NAMES[0])
     assert switch(box, "webadmin", issued, firewall=firewall).verified is True
     assert firewall.get("Zone")
+
+
+def test_a_console_that_we_would_not_trust_is_put_back(box: Box, issued: Issued) -> None:
+    """As with a staging CA's certificate: the next run would be locked out."""
+    with pytest.raises(CertfleetError, match=r"not trusted.*ApplianceCertificate is still in place") as caught:
+        switch(box, "webadmin", issued, firewall=box.firewall(clock=Clock(), server_name=NAMES[0]))
+    assert caught.value.stage == "verify"
+    assert box.shown(4444).fingerprint == box.fingerprint
+    assert box.firewall().get("Zone")
+
+
+def test_the_console_under_another_name_is_refused_before_the_switch(box: Box) -> None:
+    firewall = box.firewall(server_name="fw.example.com")
+    consumers = read_consumers(firewall, ["webadmin"])
+    with pytest.raises(CertfleetError, match=r"not issued for 'fw.example.com'.*tls_server_name"):
+        check_names(consumers, NAMES, firewall.endpoint)
+    check_names(consumers, NAMES, box.firewall(validate_certs=False).endpoint)
+    assert box.writes == 0
 
 
 @pytest.mark.parametrize(
