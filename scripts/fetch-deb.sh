@@ -17,7 +17,7 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 command -v apt-get >/dev/null || die "no apt-get here: this needs Debian or a derivative"
 [ -r "$keyring" ] || die "no $keyring (package debian-archive-keyring): signatures could not be checked"
 
-# The machine's own mirror, in either spelling of apt's sources; else Debian's.
+# The machine's own mirror, in either spelling of apt's sources.
 mirror_of_this_machine() {
   local file
   for file in /etc/apt/sources.list.d/*.sources; do
@@ -30,7 +30,7 @@ mirror_of_this_machine() {
   done
 }
 mirror=$(mirror_of_this_machine | grep -E '/debian/?$' | grep -v security | head -n1 || true)
-mirror=${mirror:-http://deb.debian.org/debian}
+[ -n "$mirror" ] || die "no Debian mirror in /etc/apt; add a source to it, as a Debian has"
 
 apt=$dir/.apt/$suite
 mkdir -p "$apt/lists/partial" "$apt/archives/partial"
