@@ -15,6 +15,8 @@ from .account import Account, find_account
 from .client import AcmeClient
 from .errors import AcmeError
 
+REMEDY_TAKEN = "Use a key that has no account at this CA."
+
 
 def plan_key_change(client: AcmeClient, new: AcmeClient | None) -> tuple[Account, bool]:
     """The account, and whether its key is still to be changed. new: speaks for the new key, None if not made yet.
@@ -36,7 +38,7 @@ def plan_key_change(client: AcmeClient, new: AcmeClient | None) -> tuple[Account
     if account is not None and account.uri != owner.uri:
         raise CertfleetError(
             f"the new account key belongs to another account, {owner.uri}",
-            remedy="Use a key that has no account at this CA.",
+            remedy=REMEDY_TAKEN,
             stage="account",
         )
     return owner, False
@@ -56,13 +58,24 @@ def change_key(client: AcmeClient, new: AcmeClient) -> None:
         if not _is_changed(client, new):
             _explain(error)
             raise
-    new.account_uri = client.account_uri
+    else:
+        # Pebble says yes to a key that has an account of its own, and changes nothing.
+        if not _has_key(client, new):
+            raise CertfleetError(
+                "the CA took the new account key, but did not make it the account's",
+                remedy=REMEDY_TAKEN,
+                stage="account",
+            )
+
+
+def _has_key(client: AcmeClient, new: AcmeClient) -> bool:
+    owner = find_account(new)
+    return owner is not None and owner.uri == client.account_uri
 
 
 def _is_changed(client: AcmeClient, new: AcmeClient) -> bool:
     with contextlib.suppress(CertfleetError):
-        owner = find_account(new)
-        return owner is not None and owner.uri == client.account_uri
+        return _has_key(client, new)
     return False
 
 
@@ -71,7 +84,7 @@ def _explain(error: CertfleetError) -> None:
     if not isinstance(error, AcmeError):
         error.remedy = "Run again with both keys, and keep both until then: the CA may have changed the key."
     elif error.status == 409:
-        error.remedy = "The new key has an account of its own: use a key that has none at this CA."
+        error.remedy = REMEDY_TAKEN
 
 
 __all__ = ("change_key", "plan_key_change")

@@ -64,16 +64,17 @@ def client_of(ca: AcmeCa | AccountServer, key_pem: str) -> AcmeClient:
 
 
 @contextlib.contextmanager
-def lost_answer(part: str) -> Iterator[list[str]]:
-    """The first answer of a URL with this part is lost after the CA acted; yields all requests to such URLs."""
+def lost_answer(part: str, *, acted: bool = True) -> Iterator[list[str]]:
+    """The first answer of a URL with this part is lost, and the request too unless `acted`; yields all such URLs."""
     real, asked = Transport._exchange, []
 
     def exchange(self: Transport, method: str, url: str, *rest: Any) -> Any:
-        reply = real(self, method, url, *rest)
+        first = part in url and not asked
         if part in url:
             asked.append(url)
-            if len(asked) == 1:
-                raise Unsuccessful(Failure.LOST, AcmeNetworkError(f"no answer from {url}", url=url))
+        reply = real(self, method, url, *rest) if acted or not first else None
+        if first:
+            raise Unsuccessful(Failure.LOST, AcmeNetworkError(f"no answer from {url}", url=url))
         return reply
 
     with pytest.MonkeyPatch.context() as patch:

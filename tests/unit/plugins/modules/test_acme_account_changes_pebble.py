@@ -15,7 +15,8 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account
     AccountGoneError,
     ensure_account,
 )
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.errors import AcmeError
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.errors import AcmeError, AcmeNetworkError
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.rollover import change_key
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 from ansible_collections.certfleet.sophos_xgs.plugins.modules import acme_http01_order
 
@@ -118,6 +119,29 @@ def test_lost_answer_to_the_key_change(ca: AcmeCa) -> None:
         done = change(ca, old, new)
     assert (done.changed, len(asked)) == (True, 1)
     assert run(ca, account_key_content=new).facts["account_uri"] == uri
+
+
+def test_key_change_that_never_arrived(ca: AcmeCa) -> None:
+    """It is told, not repeated blindly; the next run does it."""
+    old, new = new_key(), new_key()
+    run(ca, account_key_content=old)
+    with lost_answer(ROLLOVER, acted=False) as asked, pytest.raises(AcmeNetworkError) as caught:
+        change(ca, old, new)
+    assert len(asked) == 1
+    assert "keep both" in caught.value.remedy
+    assert caught.value.stage == "account"
+    assert not run(ca, account_key_content=old).changed
+    assert change(ca, old, new).changed
+
+
+def test_key_that_gets_an_account_meanwhile(ca: AcmeCa) -> None:
+    """Between our look and our request. Pebble accepts it, and changes nothing; other CAs refuse."""
+    old, new = (client_of(ca, new_key()) for _number in range(2))
+    for client in (old, new):
+        ensure_account(client, terms_agreed=True)
+    with pytest.raises(CertfleetError, match="did not make it the account's") as caught:
+        change_key(old, new)
+    assert "has no account" in caught.value.remedy
 
 
 # -- deactivation
