@@ -109,7 +109,9 @@ class AcmeCa:
             key, alg=josepy.ES256, verify_ssl=self.ca_file, user_agent="lab-health", timeout=timeout
         )
         directory = client.ClientV2.get_directory(self.directory_url, net)
-        registration = messages.NewRegistration.from_data(terms_of_service_agreed=True)
+        registration = messages.NewRegistration.from_data(
+            terms_of_service_agreed=True, external_account_binding=self._binding(key, directory)
+        )
         client.ClientV2(directory, net).new_account(registration)
 
     def __enter__(self) -> AcmeCa:
@@ -182,6 +184,13 @@ class AcmeCa:
             return file.read().decode(errors="replace")
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _binding(self, key: josepy.JWK, directory: messages.Directory) -> Any:
+        """With the first MAC key of `extra_config`, where that demands external account binding."""
+        if not self._extra_config.get("externalAccountBindingRequired"):
+            return None
+        kid, mac = next(iter(self._extra_config["externalAccountMACKeys"].items()))
+        return messages.ExternalAccountBinding.from_data(key.public_key(), kid, mac, directory)
 
     def _dns(self, base: Path) -> Daemon:
         port, management = free_port(self.host), free_port(self.host)

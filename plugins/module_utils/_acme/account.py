@@ -15,10 +15,16 @@ from .._errors import CertfleetError
 from .._files import create_private, make_private_directory, read_private
 from .._libraries import hashes, josepy
 from .._x509 import generate_private_key, load_private_key, private_key_pem
+from .binding import ExternalAccountBinding
 from .client import AcmeClient, jwk
+from .errors import AcmeError, remedy_for
 
 if t.TYPE_CHECKING:
     from .._x509 import PrivateKey
+
+# RFC 8555 §7.1.6: the holder's doing, or the CA's.
+GONE = ("deactivated", "revoked")
+REMEDY_BINDING = "Check kid, key and alg of external_account_binding: they must be as the CA gave them, and unused."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +37,18 @@ class Account:
     contact: tuple[str, ...]
     # The URL of the terms, "" where the CA has none.
     terms_of_service: str
+
+
+class AccountGoneError(CertfleetError):
+    """The key's account is deactivated."""
+
+    def __init__(self, details: dict[str, t.Any] | None = None) -> None:
+        super().__init__(
+            "the account of this account key is deactivated",
+            remedy="That is for good: register another key with acme_account.",
+            stage="account",
+            details=details,
+        )
 
 
 def new_account_key() -> bytes:
@@ -78,28 +96,32 @@ def contact_uris(addresses: t.Iterable[str]) -> tuple[str, ...]:
 
 
 def ensure_account(
-    client: AcmeClient, *, contact: t.Sequence[str] = (), terms_agreed: bool = False, only_existing: bool = False
+    client: AcmeClient,
+    *,
+    contact: t.Sequence[str] = (),
+    terms_agreed: bool = False,
+    only_existing: bool = False,
+    binding: ExternalAccountBinding | None = None,
 ) -> Account:
     """Find the key's account at the CA, or register it; bring its contact up to date where one is given.
 
-    Sets client.account_uri. only_existing: change nothing; AcmeError (accountDoesNotExist) when there is none.
+    Sets client.account_uri. binding: used only for a registration. AccountGoneError when the account is deactivated.
+    only_existing: change nothing; AcmeError (accountDoesNotExist) when there is none.
     """
-    terms = str(client.directory.get("meta", {}).get("termsOfService", ""))
     wanted = contact_uris(contact)
-    # Without consent an account can only be looked up.
-    new = not only_existing and (terms_agreed or not terms)
-    payload = _registration(wanted, terms_agreed) if new else {"onlyReturnExisting": True}
+    obstacle = obstacle_to_registration(client, terms_agreed=terms_agreed, binding=binding)
+    # What cannot be registered can only be looked up.
+    new = not only_existing and obstacle is None
+    payload = _registration(client, wanted, terms_agreed, binding) if new else {"onlyReturnExisting": True}
     try:
         reply = client.post(client.endpoint("newAccount"), payload, repeatable=not new)
     except CertfleetError as error:
-        error.locate(stage="account")
-        if only_existing or new or not getattr(error, "is_a", lambda name: False)("accountDoesNotExist"):
+        _explain(error, binding if new else None)
+        if only_existing or obstacle is None or not (isinstance(error, AcmeError) and _says_none(error)):
             raise
-        raise CertfleetError(
-            "the CA's terms of service are not agreed to",
-            remedy=f"Read {terms}, then set terms_agreed.",
-            stage="account",
-        ) from error
+        raise obstacle from error
+    if reply.json.get("status") in GONE:
+        raise AccountGoneError()
     created = reply.status == 201
     client.account_uri = reply.location
     before = _contact(reply.json)
@@ -107,13 +129,96 @@ def ensure_account(
     if wanted and not created and not only_existing and sorted(before) != sorted(wanted):
         # Some CAs keep no contact at all: only what they report back counts as a change.
         after = _contact(client.post(client.account_uri, {"contact": list(wanted)}).json)
-    return Account(client.account_uri, created, created or sorted(after) != sorted(before), after, terms)
+    changed = created or sorted(after) != sorted(before)
+    return Account(client.account_uri, created, changed, after, terms_of_service(client))
 
 
-def _registration(contact: tuple[str, ...], terms_agreed: bool) -> dict[str, t.Any]:
+def find_account(client: AcmeClient) -> Account | None:
+    """The key's account, None where there is none. AccountGoneError when it is deactivated."""
+    try:
+        return ensure_account(client, only_existing=True)
+    except AcmeError as error:
+        if _says_none(error):
+            return None
+        raise
+
+
+def deactivate_account(client: AcmeClient) -> None:
+    """Deactivate the account that was found before, for good (RFC 8555 §7.3.6)."""
+    try:
+        client.post(t.cast(str, client.account_uri), {"status": "deactivated"})
+    except CertfleetError as error:
+        # A repetition is refused when the first attempt succeeded and its answer was lost.
+        if not _is_gone(client):
+            error.locate(stage="account")
+            raise
+
+
+def terms_of_service(client: AcmeClient) -> str:
+    """The URL of the CA's terms, "" where it has none."""
+    return str(_meta(client).get("termsOfService") or "")
+
+
+def obstacle_to_registration(
+    client: AcmeClient, *, terms_agreed: bool, binding: ExternalAccountBinding | None
+) -> CertfleetError | None:
+    """Why the CA would refuse a new account; None when nothing is known to be missing."""
+    terms = terms_of_service(client)
+    if terms and not terms_agreed:
+        return CertfleetError(
+            "the CA's terms of service are not agreed to",
+            remedy=f"Read {terms}, then set terms_agreed.",
+            stage="account",
+        )
+    if _meta(client).get("externalAccountRequired") is True and binding is None:
+        return CertfleetError(
+            "the CA registers accounts only with an external account binding",
+            remedy=remedy_for("externalAccountRequired"),
+            stage="account",
+        )
+    return None
+
+
+def _meta(client: AcmeClient) -> dict[str, t.Any]:
+    meta = client.directory.get("meta")
+    return meta if isinstance(meta, dict) else {}
+
+
+def _says_none(error: AcmeError) -> bool:
+    return error.is_a("accountDoesNotExist")
+
+
+def _is_gone(client: AcmeClient) -> bool:
+    try:
+        return find_account(client) is None
+    except AccountGoneError:
+        return True
+    except CertfleetError:
+        return False
+
+
+def _explain(error: CertfleetError, binding: ExternalAccountBinding | None) -> None:
+    """Say what a refused newAccount means: the table of remedies thinks of challenges."""
+    error.locate(stage="account")
+    if not isinstance(error, AcmeError):
+        return
+    # The type is that of many refusals; Boulder and Pebble tell them apart in words only.
+    if error.is_a("unauthorized") and any(word in error.detail for word in GONE):
+        raise AccountGoneError(error.details) from error
+    if binding is not None and error.status in (400, 401, 403):
+        error.remedy = error.remedy if error.is_a("invalidContact") else REMEDY_BINDING
+    elif error.is_a("unauthorized"):
+        error.remedy = "Check the account key: the CA does not accept it."
+
+
+def _registration(
+    client: AcmeClient, contact: tuple[str, ...], terms_agreed: bool, binding: ExternalAccountBinding | None
+) -> dict[str, t.Any]:
     payload: dict[str, t.Any] = {"contact": list(contact)} if contact else {}
     if terms_agreed:
         payload["termsOfServiceAgreed"] = True
+    if binding is not None:
+        payload["externalAccountBinding"] = binding.sign(client, client.endpoint("newAccount"))
     return payload
 
 
@@ -123,10 +228,15 @@ def _contact(account: dict[str, t.Any]) -> tuple[str, ...]:
 
 __all__ = (
     "Account",
+    "AccountGoneError",
     "contact_uris",
+    "deactivate_account",
     "ensure_account",
     "ensure_account_key",
+    "find_account",
     "load_account_key",
     "new_account_key",
+    "obstacle_to_registration",
+    "terms_of_service",
     "thumbprint",
 )

@@ -89,27 +89,39 @@ class AcmeClient(Transport):
         *,
         accept: str | None = None,
         repeatable: bool = True,
+        by_key: bool = False,
         deadline: Deadline | None = None,
     ) -> Reply:
         """Signed POST of a payload; None is POST-as-GET (RFC 8555 §6.3).
 
+        by_key: the request names the key itself, not the account; so may a certificate's key revoke (RFC 8555 §7.6).
         AcmeError when the CA refuses, AcmeNetworkError when there is no proper answer; for the rest see persist().
         """
         data = b"" if payload is None else json.dumps(payload).encode()
-        return self.persist(lambda: self._post(url, data, accept), repeatable=repeatable, deadline=deadline)
+        return self.persist(lambda: self._post(url, data, accept, by_key), repeatable=repeatable, deadline=deadline)
 
-    def _post(self, url: str, payload: bytes, accept: str | None) -> Reply:
+    def _post(self, url: str, payload: bytes, accept: str | None, by_key: bool) -> Reply:
         """One attempt, with a nonce and therefore a signature of its own."""
-        # newAccount is where the CA learns the key; everywhere else it knows the account (RFC 8555 §6.2).
-        kid = None if url == self.directory.get("newAccount") else self._known_account()
+        # newAccount is where the CA learns the key; elsewhere it knows the account (RFC 8555 §6.2).
+        kid = None if by_key or url == self.directory.get("newAccount") else self._known_account()
         nonce = self._nonces.take() or self._new_nonce()
-        jws = acme_jws.JWS.sign(
-            payload, key=self._jwk, alg=self._alg, nonce=josepy.decode_b64jose(nonce), url=url, kid=kid
-        )
+        body = self.signed(payload, url, kid=kid, nonce=josepy.decode_b64jose(nonce))
         headers = {"Content-Type": "application/jose+json"}
         if accept:
             headers["Accept"] = accept
-        return self.attempt("POST", url, jws.json_dumps().encode(), headers)
+        return self.attempt("POST", url, json.dumps(body).encode(), headers)
+
+    def signed(
+        self, payload: bytes, url: str, *, kid: str | None = None, nonce: bytes | None = None
+    ) -> dict[str, t.Any]:
+        """The payload signed by the account key (flattened JWS); without a kid, the public key stands in it."""
+        jws = acme_jws.JWS.sign(payload, key=self._jwk, alg=self._alg, nonce=nonce, url=url, kid=kid)
+        return t.cast(t.Dict[str, t.Any], jws.to_json())
+
+    @property
+    def public_jwk(self) -> dict[str, t.Any]:
+        """The public part of the account key (RFC 7517)."""
+        return t.cast(t.Dict[str, t.Any], self._jwk.public_key().to_json())
 
     def _known_account(self) -> str:
         if self.account_uri is None:

@@ -22,14 +22,15 @@ REMEDIES = {
     "alreadyReplaced": "The CA has replaced that certificate before: order without `replaces`.",
     "badCSR": "Choose another key type, or check the names.",
     "badPublicKey": "Choose another key type: the CA does not accept this key.",
+    "badRevocationReason": "Choose another `reason`: the CA does not accept this one.",
     "caa": "Check the CAA records of {name} and its parent domains: they must allow this CA, and this account where"
     " accounturi is used.",
     "connection": "Check that {name} resolves to this firewall's WAN address (AAAA records too) and that nothing"
     " upstream filters TCP 80, neither by country nor by source.",
     "dns": "Check that {name} exists in public DNS, that all its name servers answer, and its DNSSEC.",
     "dnssec": "Check the DNSSEC of {name}: its signatures do not validate.",
-    "externalAccountRequired": "This CA wants an external account binding: register the account key with the CA's own"
-    " means first, or use another CA.",
+    "externalAccountRequired": "This CA wants an external account binding: get a key identifier and a MAC key from it,"
+    " and run acme_account with external_account_binding.",
     "incorrectResponse": "Something else answered on TCP 80 of {name}: check where the name leads (AAAA records too).",
     "invalidContact": "Check the e-mail addresses in `contact`.",
     "invalidProfile": "Use one of the profiles that the CA's directory lists.",

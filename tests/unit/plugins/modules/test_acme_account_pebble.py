@@ -9,26 +9,9 @@ from typing import Any
 import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account import new_account_key
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._runner import Outcome
-from ansible_collections.certfleet.sophos_xgs.plugins.modules import acme_account
 
 from lab.pebble import AcmeCa
-
-
-def run(ca: AcmeCa, check_mode: bool = False, **options: Any) -> Outcome:
-    params: dict[str, Any] = {
-        "acme_directory": ca.directory_url,
-        "account_key_path": None,
-        "account_key_content": None,
-        "account_key_passphrase": None,
-        "ca_path": ca.ca_file,
-        "validate_certs": True,
-        "state": "present",
-        "contact": [],
-        "terms_agreed": True,
-        **options,
-    }
-    return acme_account.run(params, check_mode)
+from unit.plugins.modules.accounts import run
 
 
 def test_from_nothing_to_an_account(ca: AcmeCa, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import hmac
 import json
 import os
 import ssl
@@ -22,7 +23,8 @@ import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _x509
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import client as client_module
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import transport
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account import thumbprint
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account import ensure_account, thumbprint
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.binding import ExternalAccountBinding
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.client import AcmeClient, NoncePool
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.errors import (
     PREFIX,
@@ -436,3 +438,29 @@ def test_retry_after(value: str | None, seconds: int | None) -> None:
     found = transport.parse_retry_after(value, NOW)
     assert found == (None if seconds is None else NOW + datetime.timedelta(seconds=seconds))
     assert found is None or found.tzinfo is UTC
+
+
+# -- registration
+
+
+@pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
+def test_binding_is_a_mac_over_the_account_key(server: Server, make: Make, alg: str) -> None:
+    """RFC 8555 §7.3.4, at a server whose directory has no meta."""
+    server.queue = [(201, {"Location": "/account/2"}, b"{}")]
+    client, secret = make(), bytes(range(64))
+    registered = ensure_account(client, binding=ExternalAccountBinding("customer-1", secret, alg))
+    assert (registered.created, registered.uri, registered.terms_of_service) == (True, f"{server.url}/account/2", "")
+
+    body = server.seen[-1][2]
+    outer, payload = (json.loads(_decode(body[part])) for part in ("protected", "payload"))
+    inner = payload["externalAccountBinding"]
+    assert json.loads(_decode(inner["protected"])) == {"alg": alg, "kid": "customer-1", "url": outer["url"]}
+    assert json.loads(_decode(inner["payload"])) == outer["jwk"] == client.public_jwk
+    mac = hmac.digest(secret, f"{inner['protected']}.{inner['payload']}".encode(), f"sha{alg[2:]}")
+    assert _decode(inner["signature"]) == mac
+
+
+def test_a_lookup_sends_no_binding(server: Server, make: Make) -> None:
+    server.queue = [(200, {"Location": "/account/2"}, b"{}")]
+    ensure_account(make(), only_existing=True, binding=ExternalAccountBinding("customer-1", b"secret"))
+    assert json.loads(_decode(server.seen[-1][2]["payload"])) == {"onlyReturnExisting": True}
