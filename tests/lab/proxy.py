@@ -211,8 +211,9 @@ def forged(
     start, end = (now + datetime.timedelta(days=each) for each in days)
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "forger")])
     public = leaf.public_key() if own_key else ec.generate_private_key(ec.SECP256R1()).public_key()
-    made = x509.CertificateBuilder(issuer, x509.Name([]), public, x509.random_serial_number(), start, end)  # type: ignore[arg-type]
+    made = x509.CertificateBuilder(issuer, x509.Name([]), public, x509.random_serial_number(), start, end)
     made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), True)
+    made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False)
     root = x509.CertificateBuilder(issuer, issuer, key.public_key(), x509.random_serial_number(), start, end)
     root = root.add_extension(x509.BasicConstraints(True, None), True)
     return b"".join(each.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) for each in (made, root))
