@@ -160,6 +160,15 @@ def origin(url: str) -> tuple[str, int] | None:
     return host.lower(), port
 
 
+def _readable(directory: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The directory object with a `meta` that is an object, and no `profiles` in it that are none."""
+    meta = directory.get("meta")
+    meta = dict(meta) if isinstance(meta, dict) else {}
+    if not isinstance(meta.get("profiles"), dict):
+        meta.pop("profiles", None)
+    return dict(directory, meta=meta)
+
+
 # The directories seen by this process: they do not change while it lives.
 _directories: dict[t.Any, dict[str, t.Any]] = {}
 _directories_lock = threading.Lock()
@@ -203,7 +212,7 @@ class Transport:
         """The directory object (RFC 8555 §7.1.1), fetched once per process."""
         with _directories_lock:
             if self._cache_key not in _directories:
-                _directories[self._cache_key] = self.get(self.directory_url).json
+                _directories[self._cache_key] = _readable(self.get(self.directory_url).json)
             return _directories[self._cache_key]
 
     def endpoint(self, resource: str) -> str:

@@ -3,7 +3,7 @@
 
 """What a real CA does when it is told to: rejected nonces, names it refuses, DNS that is wrong, profiles.
 
-F1, F2, F4 to F7, F11, F12, F15 and F35 of the injected faults; the others are in test_faults_proxy.py and
+F1, F2, F4 to F7, F11, F12, F15, F33 and F35 of the injected faults; the others are in test_faults_proxy.py and
 test_faults_answers.py.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _x509
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import account, renewal
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.client import AcmeClient
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.errors import AcmeError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.order import (
     CertificateRequest,
@@ -223,6 +224,28 @@ def test_f15_an_unknown_profile_costs_no_order(bench: Bench) -> None:
     assert "gold" in error.problem
     assert "shortlived" in error.remedy
     assert bench.proxy.count(fault.NEW_ORDER) == 0
+
+
+@pytest.mark.parametrize("meta", [None, 7, "x", [], {"profiles": 7}, {"profiles": ["gold"]}], ids=range(6))
+def test_f15_a_directory_that_says_nothing_of_profiles(bench: Bench, request: pytest.FixtureRequest, meta: Any) -> None:
+    """Or says it so that nobody can read it: told as a certificate's error, and the account is found all the same."""
+    bench.proxy.on(fault.DIRECTORY, fault.change(lambda directory: directory.update(meta=meta)), method="GET")
+    # A directory of its own, for they are read once per process.
+    url = f"{bench.proxy.directory_url}?{request.node.callspec.id}"
+    bench.client = AcmeClient(url, faults.KEY, ca_path=bench.proxy.ca_file, clock=bench.clock)
+    assert not account.ensure_account(bench.client).created
+    error = bench.refused(bench.request("meta.f15.example.com", profile="gold"))
+    assert "offers none" in error.remedy
+
+
+# -- F33: check mode
+
+
+def test_f33_check_mode_asks_nothing_of_the_ca(bench: Bench, tmp_path: Path) -> None:
+    outcome = acme_http01_order.run(_params(bench, tmp_path, ["a.f33.example.com"]), True)
+    assert outcome.changed
+    assert bench.proxy.seen == []
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- F35: names that no CA would validate
