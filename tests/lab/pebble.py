@@ -132,6 +132,10 @@ class AcmeCa:
         """The name's IPv6 addresses. The CA prefers them to IPv4 and never falls back."""
         self._dns_post("add-aaaa", host=name, addresses=list(addresses))
 
+    def servfail(self, name: str) -> None:
+        """Queries for the name fail from now on."""
+        self._dns_post("set-servfail", host=name)
+
     def clear(self, name: str) -> None:
         """Forget the name: it is unknown again."""
         for record in ("clear-a", "clear-aaaa"):

@@ -13,7 +13,7 @@ import typing as t
 
 from .._clock import Deadline
 from .._errors import CertfleetError
-from .challenge import Challenge, pick_http01
+from .challenge import Challenge, challenges, pick_http01
 from .client import AcmeClient
 from .errors import PREFIX, AcmeError, Subproblem, clean, remedy_for, short_type, subproblem
 
@@ -37,7 +37,7 @@ class Authorization:
     @property
     def problem(self) -> Subproblem | None:
         """Why the name is not validated. None where it is, or where nothing is known yet."""
-        for challenge in self.document.get("challenges") or ():
+        for challenge in challenges(self.document):
             # Some CAs leave a failed challenge pending for ever.
             if challenge.get("error") and self.status != "valid":
                 return subproblem(challenge["error"], self.name)

@@ -28,12 +28,18 @@ def key_authorization(token: str, thumbprint: str) -> str:
     return f"{token}.{thumbprint}"
 
 
+def challenges(authorization: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The challenges of an authorization object, without what is none."""
+    listed = authorization.get("challenges")
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+
+
 def pick_http01(authorization: dict[str, t.Any]) -> Challenge | None:
     """The http-01 challenge of an authorization object, None when the CA offers none.
 
     AcmeNetworkError when its token is no token, which a responder must never echo.
     """
-    for item in authorization.get("challenges", ()):
+    for item in challenges(authorization):
         # Other types need not have a token at all.
         if item.get("type") != "http-01":
             continue
@@ -44,4 +50,4 @@ def pick_http01(authorization: dict[str, t.Any]) -> Challenge | None:
     return None
 
 
-__all__ = ("TOKEN", "Challenge", "key_authorization", "pick_http01")
+__all__ = ("TOKEN", "Challenge", "challenges", "key_authorization", "pick_http01")

@@ -29,6 +29,7 @@ from .errors import AcmeError, AcmeNetworkError
 USER_AGENT = "certfleet.sophos_xgs (Ansible collection)"
 # A chain is a few KiB, an order of a hundred names some 15.
 MAX_BODY = 1024 * 1024
+READ = 64 * 1024
 MAX_RETRY_AFTER = datetime.timedelta(days=1)
 # A longer wait demanded by a rate limit is for another run, not for this one. Seconds.
 SHORT_WAIT = 10.0
@@ -82,10 +83,7 @@ class Reply:
     @property
     def json(self) -> dict[str, t.Any]:
         """The body as a JSON object. AcmeNetworkError when it is none."""
-        try:
-            document = json.loads(self.body)
-        except ValueError:
-            document = None
+        document = _document(self.body)
         if not isinstance(document, dict):
             raise AcmeNetworkError("the CA's answer is not a JSON object", url=self.url)
         return document
@@ -99,7 +97,18 @@ class Reply:
         """The URL of the resource (RFC 8555 §7.3, §7.4). AcmeNetworkError when the server sent none."""
         if "Location" not in self.headers:
             raise AcmeNetworkError("the CA's answer has no Location", url=self.url)
-        return urllib.parse.urljoin(self.url, self.headers["Location"])
+        try:
+            return urllib.parse.urljoin(self.url, self.headers["Location"])
+        except ValueError as error:
+            raise AcmeNetworkError("the CA's answer has a Location that is no URL", url=self.url) from error
+
+
+def _document(body: bytes) -> t.Any:
+    """What the body says as JSON, None where it says nothing (a recursion is an answer nested without end)."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 class Unsuccessful(Exception):
@@ -112,21 +121,31 @@ class Unsuccessful(Exception):
         self.retry_after = retry_after
 
 
-def parse_retry_after(value: str | None, now: datetime.datetime) -> datetime.datetime | None:
-    """The instant that Retry-After means: seconds or an HTTP date (RFC 9110 §10.2.3), within one day from now."""
+def parse_retry_after(value: str | None, now: datetime.datetime, date: str | None = None) -> datetime.datetime | None:
+    """The instant that Retry-After means: seconds or an HTTP date (RFC 9110 §10.2.3), within one day from now.
+
+    date: the server's own time, where it says it: a date is meant by that, however wrong our clock is.
+    """
     if not value:
         return None
+    if value.strip().isdecimal():
+        # More digits mean more than a day, which is cut below.
+        wait = datetime.timedelta(seconds=int(value.strip()[:9]))
+    else:
+        instant = _http_date(value)
+        if instant is None:
+            return None
+        wait = instant - (_http_date(date) or now)
+    return now + min(max(wait, datetime.timedelta(0)), MAX_RETRY_AFTER)
+
+
+def _http_date(value: str | None) -> datetime.datetime | None:
     try:
-        if value.strip().isdigit():
-            instant = now + datetime.timedelta(seconds=min(int(value), MAX_RETRY_AFTER.total_seconds()))
-        else:
-            instant = email.utils.parsedate_to_datetime(value)
+        instant = email.utils.parsedate_to_datetime(value or "")
+        # A date without a zone is GMT; the local zone has no say in this.
+        return instant.replace(tzinfo=instant.tzinfo or datetime.timezone.utc).astimezone(datetime.timezone.utc)
     except (ValueError, TypeError, OverflowError):
         return None
-    # A date without a zone is GMT; the local zone has no say in this.
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=datetime.timezone.utc)
-    return min(max(instant.astimezone(datetime.timezone.utc), now), now + MAX_RETRY_AFTER)
 
 
 def origin(url: str) -> tuple[str, int] | None:
@@ -141,6 +160,15 @@ def origin(url: str) -> tuple[str, int] | None:
     return host.lower(), port
 
 
+def _readable(directory: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The directory object with a `meta` that is an object, and no `profiles` in it that are none."""
+    meta = directory.get("meta")
+    meta = dict(meta) if isinstance(meta, dict) else {}
+    if not isinstance(meta.get("profiles"), dict):
+        meta.pop("profiles", None)
+    return dict(directory, meta=meta)
+
+
 # The directories seen by this process: they do not change while it lives.
 _directories: dict[t.Any, dict[str, t.Any]] = {}
 _directories_lock = threading.Lock()
@@ -150,7 +178,8 @@ class Transport:
     """Requests to the server of one directory; safe for threads.
 
     ca_path: PEM file with the CAs to trust in place of the system's.
-    timeout: seconds for one request with all its repetitions; request_timeout: for each wait of one attempt.
+    timeout: seconds for one request with all its repetitions; request_timeout: for each wait of one attempt,
+    and for the whole of an answer's body.
     """
 
     def __init__(
@@ -174,6 +203,7 @@ class Transport:
         self.timeout = timeout
         self._origin = own
         self._cache_key = (directory_url, ca_path, validate_certs)
+        self._request_timeout = request_timeout
         self._limits = urllib3.Timeout(connect=connect_timeout, read=request_timeout)
         self._pool = _pool(directory_url, _tls(ca_path, validate_certs))
 
@@ -182,7 +212,7 @@ class Transport:
         """The directory object (RFC 8555 §7.1.1), fetched once per process."""
         with _directories_lock:
             if self._cache_key not in _directories:
-                _directories[self._cache_key] = self.get(self.directory_url).json
+                _directories[self._cache_key] = _readable(self.get(self.directory_url).json)
             return _directories[self._cache_key]
 
     def endpoint(self, resource: str) -> str:
@@ -216,21 +246,41 @@ class Transport:
     def _exchange(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Reply:
         try:
             response = self._pool.request(
-                method, url, body=body, headers=headers, timeout=self._limits, retries=False, preload_content=False
+                method,
+                url,
+                body=body,
+                headers=headers,
+                timeout=self._limits,
+                retries=False,
+                redirect=False,
+                preload_content=False,
             )
             try:
-                content = response.read(MAX_BODY + 1)
+                content = self._read(response, url)
             except BaseException:
                 response.close()
                 raise
-            if len(content) > MAX_BODY:
-                response.close()
-                raise AcmeNetworkError(f"the CA's answer is longer than {MAX_BODY} bytes", url=url)
             response.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise _no_answer(error, url) from error
-        waits = parse_retry_after(response.headers.get("Retry-After"), self.clock.now())
+        said = response.headers
+        waits = parse_retry_after(said.get("Retry-After"), self.clock.now(), said.get("Date"))
         return Reply(url, response.status, response.headers, content, waits)
+
+    def _read(self, response: t.Any, url: str) -> bytes:
+        """The whole body: neither more than MAX_BODY, nor longer than `request_timeout`."""
+        deadline = Deadline(self.clock, self._request_timeout)
+        # Whatever has come, where urllib3 can do that: then drops keep nobody waiting.
+        read = getattr(response, "read1", response.read)
+        content = b""
+        # Until nothing comes: only then does urllib3 notice that a part is missing.
+        while part := read(READ):
+            content += part
+            if len(content) > MAX_BODY:
+                raise AcmeNetworkError(f"the CA's answer is longer than {MAX_BODY} bytes", url=url)
+            if deadline.over:
+                raise Unsuccessful(Failure.LOST, AcmeNetworkError(f"no answer from {url} that came to an end", url=url))
+        return content
 
     def persist(
         self, attempt: t.Callable[[], Reply], *, repeatable: bool = True, deadline: Deadline | None = None
@@ -311,11 +361,8 @@ def _refusal(reply: Reply) -> Exception:
     """What a reply that is no success means."""
     if reply.status < 400:
         return AcmeNetworkError(f"the CA answers with HTTP status {reply.status}, which is not followed", url=reply.url)
-    try:
-        document = json.loads(reply.body)
-    except ValueError:
-        # Some proxy's page: nothing of it is worth showing.
-        document = None
+    # Where it is some proxy's page, nothing of it is worth showing.
+    document = _document(reply.body)
     error = AcmeError.from_document(document, status=reply.status, url=reply.url, retry_after=reply.retry_after)
     failure = _failure(error)
     return error if failure is None else Unsuccessful(failure, error, reply.retry_after)

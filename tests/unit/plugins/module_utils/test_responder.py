@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _responder
@@ -79,6 +81,9 @@ def test_serves_the_key_authorization(port: int) -> None:
         f"{TOKEN}/",
         f"{TOKEN}/x",
         f"%2e%2e{TOKEN}",
+        f"..%2f{TOKEN}",
+        f"{TOKEN}%2fx",
+        f"/{TOKEN}",
         f"{TOKEN}%00",
         f"{TOKEN}?x",
         f"{TOKEN}.",
@@ -131,6 +136,10 @@ def test_but_not_for_an_odd_host(port: int, headers: tuple[str, ...]) -> None:
         (b"OPTIONS /.well-known/acme-challenge/x HTTP/1.1\r\n\r\n", 405),
         (b"GET /\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\n\r\n", 400),
+        (b"GET / HTTP/0.9\r\n\r\n", 400),
+        (b"GET /.well-known/acme-challenge/" + TOKEN.encode() + b"\x00 HTTP/1.1\r\n\r\n", 400),
+        (b"get / HTTP/1.1\r\n\r\n", 400),
+        (b"\r\n\r\n", 400),
         (b"GET http://fw.example.com/ HTTP/1.1\r\n\r\n", 400),
         (b"GET /\x00 HTTP/1.1\r\n\r\n", 400),
         (b"GET /\xff HTTP/1.1\r\n\r\n", 400),
@@ -243,7 +252,10 @@ def test_an_address_that_is_not_ours() -> None:
         process.start(HOST, free_port(), "no", 30)
 
 
-@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+ipv6 = pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+
+
+@ipv6
 def test_ipv6() -> None:
     port = free_port()
     process.start("::1", port, PRINT, 30)
@@ -252,6 +264,86 @@ def test_ipv6() -> None:
         assert talk(port, f"GET {_responder.PREFIX}{TOKEN} HTTP/1.1\r\n\r\n".encode(), "::1").endswith(PRINT.encode())
     finally:
         assert process.stop("::1", port)
+
+
+@ipv6
+def test_ipv6_only_leaves_ipv4_to_others() -> None:
+    """F32: on the address that was given, and on no other."""
+    port = free_port()
+    process.start("::1", port, PRINT, 30)
+    try:
+        assert not is_open(HOST, port)
+        assert process.lease_file("::1", port) != process.lease_file(HOST, port)
+        with socket.create_server((HOST, port)):
+            assert process.answers("::1", port, PRINT)
+    finally:
+        assert process.stop("::1", port)
+
+
+@ipv6
+def test_one_for_each_family() -> None:
+    """F32: on the same port of both, each with a life of its own."""
+    port = free_port()
+    try:
+        pids = {process.start(address, port, PRINT, 30).pid for address in (HOST, "::1")}
+        assert len(pids) == 2
+        assert process.answers(HOST, port, PRINT)
+        assert process.answers("::1", port, PRINT)
+        assert process.stop("::1", port)
+        assert process.answers(HOST, port, PRINT)
+    finally:
+        process.stop("::1", port)
+        assert process.stop(HOST, port)
+
+
+@ipv6
+def test_all_addresses_means_both_families(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F32: `::` takes IPv4 as well. Bound to loopback here all the same."""
+
+    asked: list[tuple[str, int]] = []
+
+    class Loopback(socket.socket):
+        def bind(self, address: Any) -> None:
+            # Before it is bound to one address: Linux sets the option then.
+            asked.append((address[0], self.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)))
+            super().bind(("::1", address[1]))
+
+    monkeypatch.setattr(_responder.socket, "socket", Loopback)
+    for address in ("::", "::1"):
+        _responder.listen(address, 0).close()
+    assert asked == [("::", 0), ("::1", 1)]
+
+
+@ipv6
+def test_an_ipv6_port_that_is_taken() -> None:
+    """F32: the message names the address as one writes it."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(CertfleetError, match=rf"\[::1\]:{port}"):
+            process.start("::1", port, PRINT, 30)
+        assert not Path(process.lease_file("::1", port)).exists()
+
+
+def test_half_open_and_half_sent_requests_hold_nobody_up(port: int) -> None:
+    """F8, and what a scanner does: hang up at once, hang up in the middle, close one half, send a byte at a time."""
+    with contextlib.ExitStack() as stack:
+        for number in range(60):
+            peer = stack.enter_context(socket.create_connection((HOST, port)))
+            if number % 4 == 0:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                peer.sendall(b"GET /")
+                peer.close()
+            elif number % 4 == 1:
+                peer.shutdown(socket.SHUT_WR)
+            elif number % 4 == 2:
+                peer.sendall(b"G")
+        began = time.monotonic()
+        slow = stack.enter_context(socket.create_connection((HOST, port), timeout=5))
+        for byte in f"GET {_responder.PREFIX}{TOKEN} HTTP/1.1\r\nHost: a\r\n\r\n".encode():
+            slow.sendall(bytes([byte]))
+        assert slow.recv(64).startswith(b"HTTP/1.1 200 ")
+        assert request(port, f"/.well-known/acme-challenge/{TOKEN}")[0] == 200
+        assert time.monotonic() - began < 1.0
 
 
 def test_starts_from_inside_a_zip(tmp_path: Path) -> None:

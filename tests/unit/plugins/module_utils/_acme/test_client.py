@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import email.utils
 import hashlib
 import hmac
 import json
@@ -100,7 +101,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.server.nonces += 1
-        self.send_response(status)
+        # Without a Date: the time of these tests stands still.
+        self.send_response_only(status)
         for name, value in {"Replay-Nonce": f"nonce{self.server.nonces:03d}", **headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
@@ -438,6 +440,18 @@ def test_retry_after(value: str | None, seconds: int | None) -> None:
     found = transport.parse_retry_after(value, NOW)
     assert found == (None if seconds is None else NOW + datetime.timedelta(seconds=seconds))
     assert found is None or found.tzinfo is UTC
+
+
+def test_retry_after_is_meant_by_the_clock_of_the_server() -> None:
+    """F28: however wrong ours is."""
+    for hours in (-2, 2):
+        date, later = (
+            email.utils.format_datetime(NOW + datetime.timedelta(hours=hours, seconds=seconds), usegmt=True)
+            for seconds in (0, 30)
+        )
+        assert transport.parse_retry_after(later, NOW, date) == NOW + datetime.timedelta(seconds=30)
+    minute = "Sat, 21 Nov 2026 12:01:00 GMT"
+    assert transport.parse_retry_after(minute, NOW, "soon") == NOW + datetime.timedelta(minutes=1)
 
 
 # -- registration
