@@ -50,7 +50,7 @@ sanity: bootstrap ## ansible-test sanity, as Galaxy and Automation Hub run it
 lint-ansible: bootstrap ## ansible-lint with the production profile
 	@scripts/ansible-lint.sh
 
-bench: bootstrap ## how fast certificates are had, by this collection and by others (12 min)
+bench: bootstrap ## how fast certificates are had, by this collection and by others (below 15 min)
 	@scripts/bench-peers.sh
 	$(BIN)/python bench/run.py $(BENCH_ARGS)
 
