@@ -10,8 +10,10 @@ PATH := $(BIN):$(PATH)
 export PATH
 # More for pytest: make unit PYTEST_ARGS="-k pebble -x"
 PYTEST_ARGS ?=
+# For the benchmark: make bench BENCH_ARGS="--cases 1,100 --tools ours,floor --runs 3"
+BENCH_ARGS ?=
 
-.PHONY: help bootstrap demo test lint unit integration collection sanity lint-ansible clean
+.PHONY: help bootstrap demo test lint unit integration collection sanity lint-ansible bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -47,6 +49,10 @@ sanity: bootstrap ## ansible-test sanity, as Galaxy and Automation Hub run it
 
 lint-ansible: bootstrap ## ansible-lint with the production profile
 	@scripts/ansible-lint.sh
+
+bench: bootstrap ## how fast certificates are had, by this collection and by others (below 15 min)
+	@scripts/bench-peers.sh
+	$(BIN)/python bench/run.py $(BENCH_ARGS)
 
 clean: ## remove what was built (.venv and the test CA too)
 	rm -rf .venv build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output

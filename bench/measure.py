@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wall time, CPU time and peak memory of a command with all its children.
+
+The command is started by a bare Python (this file as a program), because the kernel counts the memory of
+whoever starts a program as that program's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Usage:
+    """`cpu_s`: user and system, of all processes that were waited for; `rss_mb`: peak of the largest of them."""
+
+    wall_s: float
+    cpu_s: float
+    rss_mb: float
+
+
+class RunFailed(Exception):
+    """The command failed, or did not end in time (`timed_out`)."""
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+
+
+def measure(command: Sequence[str], *, env: Mapping[str, str], log: Path, timeout: float) -> Usage:
+    """Run the command; RunFailed with the end of its output when it does not succeed."""
+    result = log.with_suffix(".usage.json")
+    result.unlink(missing_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__, str(result), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            cwd=log.parent,
+            start_new_session=True,  # so that all of it can be ended
+        )
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise RunFailed(f"not done after {timeout:g} s", timed_out=True) from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    if status:
+        tail = " | ".join(log.read_text(errors="replace").strip().splitlines()[-4:])
+        raise RunFailed(f"exit status {status}: {tail[-400:]}")
+    return Usage(**json.loads(result.read_text()))
+
+
+def main(result: str, *command: str) -> int:
+    began = time.monotonic()
+    pid = os.posix_spawnp(command[0], command, os.environ)
+    _, status, used = os.wait4(pid, 0)
+    usage = {
+        "wall_s": time.monotonic() - began,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "rss_mb": used.ru_maxrss / 1024,
+    }
+    Path(result).write_text(json.dumps(usage))
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
