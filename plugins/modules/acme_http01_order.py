@@ -48,6 +48,8 @@ options:
     description:
       - Directory, accessible by this user only, for keys and chains. It is made if need be.
       - What a former run left there, issued for the same names and still fresh, is returned instead of ordered again.
+      - An order that a former run did not finish, killed or cut off at whatever point, is gone on with, and keeps its key.
+      - One run at a time works on a certificate; a second one that finds the certificate's folder locked fails and orders nothing.
     type: path
     required: true
   account_uri:
@@ -135,7 +137,7 @@ import typing as t
 
 from ..module_utils._acme.account import ensure_account
 from ..module_utils._acme.client import AcmeClient
-from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, obtain
+from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, ObtainResult, obtain
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._names import normalise_domains
@@ -174,35 +176,40 @@ def run(params: Params, check_mode: bool) -> Outcome:
         return _predict(requests, window)
     with stage("order"):
         store = Store(params["output_dir"])
-    replaced = {entry["name"]: entry["fingerprint"] for entry in params["certificates"]}
-    results: dict[str, IssuedCertificate | FailedCertificate] = {}
-    for request in requests:
-        found = store.find(request, replaced[request.name])
-        if found:
-            results[request.name] = found
-    missing = [request for request in requests if request.name not in results]
-    failure = None
-    if missing:
-        client = _client(params)
-        try:
-            with orderly_end():
-                obtained = obtain(
-                    client,
-                    missing,
-                    window=window or contextlib.nullcontext,
-                    store=store,
-                    timeout=params["order_timeout"],
-                )
-        except Interrupted as signal:
-            raise CertfleetError(
-                f"ended by {signal}; the port is closed", stage="order", remedy="Run again."
-            ) from signal
-        results.update((result.request.name, result) for result in obtained.results)
-        failure = obtained.close_error
+        with store.locked(requests):
+            found = _found(store, requests, params)
+            missing = [request for request in requests if request.name not in found]
+            obtained = _obtain(store, missing, window, params) if missing else ObtainResult([])
+    results = {**found, **{result.request.name: result for result in obtained.results}}
     entries = [_entry(store, results[request.name], request in missing) for request in requests]
     facts = {"certificates": entries, "window": _opening(window)}
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
-    return Outcome(any(entry["changed"] for entry in entries), facts, failure=failure or joined(errors))
+    return Outcome(any(entry["changed"] for entry in entries), facts, failure=obtained.close_error or joined(errors))
+
+
+Results = t.Dict[str, t.Union[IssuedCertificate, FailedCertificate]]
+
+
+def _found(store: Store, requests: list[CertificateRequest], params: Params) -> Results:
+    """By name, what earlier runs obtained."""
+    replaced = {entry["name"]: entry["fingerprint"] for entry in params["certificates"]}
+    found = {request.name: store.find(request, replaced[request.name]) for request in requests}
+    return {name: result for name, result in found.items() if result}
+
+
+def _obtain(store: Store, requests: list[CertificateRequest], window: Window | None, params: Params) -> ObtainResult:
+    client = _client(params)
+    try:
+        with orderly_end():
+            return obtain(
+                client,
+                requests,
+                window=window or contextlib.nullcontext,
+                store=store,
+                timeout=params["order_timeout"],
+            )
+    except Interrupted as signal:
+        raise CertfleetError(f"ended by {signal}; the port is closed", stage="order", remedy="Run again.") from signal
 
 
 def _request(entry: Params) -> CertificateRequest:
