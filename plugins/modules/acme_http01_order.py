@@ -38,6 +38,11 @@ options:
         type: str
         choices: [rsa2048, rsa3072, rsa4096, ec256, ec384]
         default: rsa2048
+      profile:
+        description:
+          - Kind of certificate, one of those that the CA's directory lists, such as V(shortlived). Without it the CA chooses.
+          - One that the CA does not offer fails the certificate before anything is ordered; the message lists those it does.
+        type: str
       replaces:
         description: Identifier of the certificate that this one replaces (RFC 9773), as M(certfleet.sophos_xgs.xgs_cert_plan) returns it.
         type: str
@@ -216,7 +221,11 @@ def _request(entry: Params) -> CertificateRequest:
     with stage("plan", certificate=entry["name"]):
         check_name(entry["name"])
         return CertificateRequest(
-            entry["name"], normalise_domains(entry["domains"]), key_type=entry["key_type"], replaces=entry["replaces"]
+            entry["name"],
+            normalise_domains(entry["domains"]),
+            key_type=entry["key_type"],
+            replaces=entry["replaces"],
+            profile=entry["profile"] or None,
         )
 
 

@@ -10,6 +10,8 @@ import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from cryptography import x509
+
 from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.fleet import RESPONDER
 from lab.processes import wait_until
@@ -187,3 +189,17 @@ def test_international_names_and_capitals(make_fleet, play):
     fleet = make_fleet([firewall(1, waf_rule("Rathaus", ascii_name))], {ascii_name: "fw1"})
     play(fleet, {"fw1": certificates(certificate("Rathaus", "MÜNCHEN.Example.com", consumers=["waf:Rathaus"]))}).check()
     assert fleet.shown("fw1", 8443, ascii_name).trusted
+
+
+def test_a_profile(make_fleet, play):
+    fleet = make_fleet(*two_firewalls(), ca_options={"profiles": {"shortlived": 6 * 86400}})
+    own = certificate("OWA", "owa.example.com", "mail.example.com", consumers=["waf:OWA rule"])
+    wrong = play(fleet, {"fw1": certificates({**own, "profile": "gold"})})
+    assert wrong.rc != 0
+    assert "the CA does not offer the profile 'gold'. It offers: default, shortlived." in wrong.stdout
+    assert ("POST", "/order-plz") not in fleet.ca.requests()
+    play(fleet, {"fw1": certificates({**own, "profile": "shortlived"})}).check()
+    shown = fleet.shown("fw1", 8443, "owa.example.com")
+    assert shown.trusted
+    life = x509.load_pem_x509_certificate(shown.pem.encode())
+    assert life.not_valid_after_utc - life.not_valid_before_utc < timedelta(days=7)

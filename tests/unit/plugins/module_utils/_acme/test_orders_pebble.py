@@ -31,7 +31,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders 
 )
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 
-from lab.pebble import AcmeCa
+from lab.pebble import DAY, AcmeCa
 from lab.ports import free_port
 
 HOST = "127.0.0.1"
@@ -266,8 +266,18 @@ def test_replaces_and_renewal_information(pebble: Bench) -> None:
 
 
 def test_a_profile_that_the_ca_does_not_offer(pebble: Bench) -> None:
+    before = len(pebble.ca.requests())
     (failure,) = failed(pebble.obtain(CertificateRequest("web", ("p.example.com",), profile="gold")))
-    assert "default" in failure.error.remedy
+    assert failure.error.remedy == "It offers: default."
+    assert pebble.store.calls == []
+    assert ("POST", "/order-plz") not in pebble.ca.requests()[before:]
+
+
+def test_a_profile() -> None:
+    with bench(profiles={"shortlived": 6 * DAY}) as pebble:
+        names = pebble.names("profile.example.com")
+        (one,) = issued(pebble.obtain(CertificateRequest("web", names, profile="shortlived")))
+    assert one.facts.not_after - one.facts.not_before < datetime.timedelta(days=7)
 
 
 def test_accounts(pebble: Bench, tmp_path: Path) -> None:
