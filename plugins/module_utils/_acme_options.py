@@ -36,6 +36,7 @@ def certificate_spec() -> dict[str, dict[str, t.Any]]:
         "name": {"type": "str", "required": True},
         "domains": {"type": "list", "elements": "str", "required": True},
         "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": KEY_TYPES[0], "no_log": False},
+        "profile": {"type": "str"},
     }
 
 

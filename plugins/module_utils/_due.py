@@ -33,13 +33,14 @@ SETTLING = datetime.timedelta(days=3)
 class Wanted:
     """One certificate of the inventory.
 
-    domains: A-labels, lower-case. consumers: None for those of the previous version.
+    domains: A-labels, lower-case. consumers: None for those of the previous version. profile: None for the CA's choice.
     """
 
     name: str
     domains: tuple[str, ...]
     consumers: tuple[str, ...] | None
     key_type: str
+    profile: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Verdict:
             "name": self.wanted.name,
             "domains": list(self.wanted.domains),
             "key_type": self.wanted.key_type,
+            "profile": self.wanted.profile,
             "consumers": list(self.consumers or self.wanted.consumers or ()),
             "action": self.action,
             "reason": self.reason,
@@ -102,7 +104,11 @@ def wanted_certificates(entries: t.Sequence[dict[str, t.Any]]) -> list[Wanted]:
             consumers = tuple(entry["consumers"]) if entry.get("consumers") else None
             check_consumers(consumers or ())
             found[name] = Wanted(
-                name, normalise_domains(entry["domains"]), consumers, entry.get("key_type") or KEY_TYPES[0]
+                name,
+                normalise_domains(entry["domains"]),
+                consumers,
+                entry.get("key_type") or KEY_TYPES[0],
+                entry.get("profile") or None,
             )
     return list(found.values())
 

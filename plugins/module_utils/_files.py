@@ -8,12 +8,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 import tempfile
+import typing as t
 
 from ._errors import CertfleetError
 
+_TEMPORARY = ".certfleet-"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -32,7 +35,7 @@ def _sync_directory(path: str) -> None:
 
 def _write_temporary(path: str, data: bytes) -> str:
     """The data, on the disk, in a new file (0600) next to `path`."""
-    fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".certfleet-")
+    fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=_TEMPORARY)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
@@ -79,6 +82,59 @@ def create_private(path: str, data: bytes) -> bool:
     return True
 
 
+def unlink(path: str) -> None:
+    """Remove a file, if it is there, for good."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+            _sync_directory(os.path.dirname(os.path.abspath(path)))
+    except OSError as error:
+        raise _failed("remove", path, error) from error
+
+
+def remove_leftovers(directory: str) -> None:
+    """Remove what processes left that were killed while they wrote. For whoever holds the directory's lock."""
+    try:
+        leftovers = [name for name in os.listdir(directory) if name.startswith(_TEMPORARY)]
+    except OSError as error:
+        raise _failed("read", directory, error) from error
+    for name in leftovers:
+        unlink(os.path.join(directory, name))
+
+
+@contextlib.contextmanager
+def hold_lock(path: str) -> t.Iterator[None]:
+    """Hold this lock file for as long as the block lasts; if the process dies, the kernel lets it go.
+
+    CertfleetError at once when another process holds it. The file stays: to remove it would be a race.
+    """
+    path = os.path.abspath(path)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _failed("open", path, error) from error
+    try:
+        _lock(fd, path)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, path: str) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
+    except BlockingIOError as error:
+        holder = os.pread(fd, 20, 0).decode("ascii", "replace")
+        raise CertfleetError(
+            f"another run (process {holder or 'unknown'}) is at work in {os.path.dirname(path)}",
+            remedy="Wait until it has ended, then run again.",
+        ) from error
+    except OSError as error:
+        raise _failed("lock", path, error) from error
+
+
 def read_private(path: str) -> bytes:
     """The contents of a key file. CertfleetError when group or others may read it too."""
     try:
@@ -120,4 +176,12 @@ def make_private_directory(path: str) -> None:
         )
 
 
-__all__ = ("create_private", "make_private_directory", "read_private", "write_private")
+__all__ = (
+    "create_private",
+    "hold_lock",
+    "make_private_directory",
+    "read_private",
+    "remove_leftovers",
+    "unlink",
+    "write_private",
+)

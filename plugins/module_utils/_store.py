@@ -3,9 +3,13 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""Keys and certificates on disk between order and upload: DIRECTORY/NAME/{privkey.pem,fullchain.pem,order.json}.
+"""Keys and certificates on disk between order and upload, in DIRECTORY/NAME.
 
-With a directory that outlives the run, what was issued and did not reach the firewall is found again, not ordered anew.
+unfinished.json: key, CSR and URL of an order on its way, in one file, so that they always belong together.
+privkey.pem, fullchain.pem, order.json: what came of it; until then, what came of the order before.
+
+With a directory that outlives the run nothing is ordered twice: neither what a killed run left half done, nor what was
+issued and did not reach the firewall.
 """
 
 from __future__ import annotations
@@ -13,15 +17,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import typing as t
 
 from . import _x509
-from ._acme.orders import CertificateRequest, IssuedCertificate
+from ._acme.orders import CertificateRequest, IssuedCertificate, Progress
 from ._acme.renewal import decide
 from ._clock import Clock
 from ._errors import CertfleetError
-from ._files import make_private_directory, read_private, write_private
+from ._files import hold_lock, make_private_directory, read_private, remove_leftovers, unlink, write_private
 
 KEY, CHAIN, ORDER = "privkey.pem", "fullchain.pem", "order.json"
+UNFINISHED, LOCK = "unfinished.json", "lock"
+
+
+def _asked_for(request: CertificateRequest) -> dict[str, t.Any]:
+    """What makes an unfinished order the right one for a request."""
+    return {"domains": sorted(request.domains), "key_type": request.key_type, "profile": request.profile}
 
 
 class Store:
@@ -35,18 +46,58 @@ class Store:
     def path(self, request: CertificateRequest, file: str) -> str:
         return os.path.join(self._directory, request.name, file)
 
-    def remember(self, request: CertificateRequest, key_pem: bytes, csr_der: bytes, order_uri: str | None) -> None:
-        """Called before finalisation: whatever happens then, the key is not lost."""
-        make_private_directory(os.path.join(self._directory, request.name))
-        # A chain of the previous key must never stand beside the new one.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path(request, CHAIN))
-        write_private(self.path(request, KEY), key_pem)
-        order = {"order_uri": order_uri, "domains": list(request.domains), "csr": csr_der.hex()}
-        write_private(self.path(request, ORDER), json.dumps(order).encode())
+    @contextlib.contextmanager
+    def locked(self, requests: t.Iterable[CertificateRequest]) -> t.Iterator[None]:
+        """Keep other runs off these certificates. CertfleetError when one is at work on any of them."""
+        with contextlib.ExitStack() as stack:
+            # Sorted: of two runs one gets all.
+            for directory in sorted({os.path.join(self._directory, request.name) for request in requests}):
+                make_private_directory(directory)
+                stack.enter_context(hold_lock(os.path.join(directory, LOCK)))
+                remove_leftovers(directory)
+            yield
 
-    def issued(self, request: CertificateRequest, key_pem: bytes, chain_pem: bytes) -> None:
+    def unfinished(self, request: CertificateRequest) -> Progress | None:
+        try:
+            left = json.loads(read_private(self.path(request, UNFINISHED)))
+            if left["asked_for"] != _asked_for(request):
+                return None
+            progress = Progress(
+                left["key"].encode(), bytes.fromhex(left["csr"]), str(left["account_uri"]), str(left["order_uri"])
+            )
+            _x509.load_private_key(progress.key_pem)
+        except (CertfleetError, ValueError, LookupError, TypeError, AttributeError):
+            # Nothing, or nothing that can be relied on.
+            return None
+        return None if self._is_done(request, progress.order_uri) else progress
+
+    def _is_done(self, request: CertificateRequest, order_uri: str) -> bool:
+        """Whether issued() came as far as the chain, which it writes after all else."""
+        try:
+            done = json.loads(read_private(self.path(request, ORDER)))["order_uri"]
+        except (CertfleetError, ValueError, LookupError, TypeError):
+            return False
+        return bool(done == order_uri and os.path.exists(self.path(request, CHAIN)))
+
+    def remember(self, request: CertificateRequest, progress: Progress) -> None:
+        make_private_directory(os.path.join(self._directory, request.name))
+        document = {
+            "asked_for": _asked_for(request),
+            "account_uri": progress.account_uri,
+            "order_uri": progress.order_uri,
+            "csr": progress.csr_der.hex(),
+            "key": progress.key_pem.decode(),
+        }
+        write_private(self.path(request, UNFINISHED), json.dumps(document).encode())
+
+    def issued(self, request: CertificateRequest, progress: Progress, chain_pem: bytes) -> None:
+        # A chain must never stand beside another's key. Whoever dies between these finds all he needs in UNFINISHED.
+        unlink(self.path(request, CHAIN))
+        write_private(self.path(request, KEY), progress.key_pem)
+        order = {"order_uri": progress.order_uri, "domains": list(request.domains)}
+        write_private(self.path(request, ORDER), json.dumps(order).encode())
         write_private(self.path(request, CHAIN), chain_pem)
+        unlink(self.path(request, UNFINISHED))
 
     def find(self, request: CertificateRequest, not_this: str | None) -> IssuedCertificate | None:
         """What an earlier run obtained for this request, if it is still fresh.

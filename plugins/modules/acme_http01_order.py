@@ -38,6 +38,11 @@ options:
         type: str
         choices: [rsa2048, rsa3072, rsa4096, ec256, ec384]
         default: rsa2048
+      profile:
+        description:
+          - Kind of certificate, one of those that the CA's directory lists, such as V(shortlived). Without it the CA chooses.
+          - One that the CA does not offer fails the certificate before anything is ordered; the message lists those it does.
+        type: str
       replaces:
         description: Identifier of the certificate that this one replaces (RFC 9773), as M(certfleet.sophos_xgs.xgs_cert_plan) returns it.
         type: str
@@ -48,6 +53,8 @@ options:
     description:
       - Directory, accessible by this user only, for keys and chains. It is made if need be.
       - What a former run left there, issued for the same names and still fresh, is returned instead of ordered again.
+      - An order that a former run did not finish, killed or cut off at whatever point, is gone on with, and keeps its key.
+      - One run at a time works on a certificate; a second one that finds the certificate's folder locked fails and orders nothing.
     type: path
     required: true
   account_uri:
@@ -137,7 +144,7 @@ import typing as t
 
 from ..module_utils._acme.account import ensure_account
 from ..module_utils._acme.client import AcmeClient
-from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, obtain
+from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, ObtainResult, obtain
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._names import normalise_domains
@@ -177,42 +184,51 @@ def run(params: Params, check_mode: bool) -> Outcome:
         return _predict(requests, window)
     with stage("order"):
         store = Store(params["output_dir"])
-    replaced = {entry["name"]: entry["fingerprint"] for entry in params["certificates"]}
-    results: dict[str, IssuedCertificate | FailedCertificate] = {}
-    for request in requests:
-        found = store.find(request, replaced[request.name])
-        if found:
-            results[request.name] = found
-    missing = [request for request in requests if request.name not in results]
-    failure = None
-    if missing:
-        client = _client(params)
-        try:
-            with orderly_end():
-                obtained = obtain(
-                    client,
-                    missing,
-                    window=window or contextlib.nullcontext,
-                    store=store,
-                    timeout=params["order_timeout"],
-                )
-        except Interrupted as signal:
-            raise CertfleetError(
-                f"ended by {signal}; the port is closed", stage="order", remedy="Run again."
-            ) from signal
-        results.update((result.request.name, result) for result in obtained.results)
-        failure = obtained.close_error
+        with store.locked(requests):
+            found = _found(store, requests, params)
+            missing = [request for request in requests if request.name not in found]
+            obtained = _obtain(store, missing, window, params) if missing else ObtainResult([])
+    results = {**found, **{result.request.name: result for result in obtained.results}}
     entries = [_entry(store, results[request.name], request in missing) for request in requests]
     facts = {"certificates": entries, "window": _opening(window)}
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
-    return Outcome(any(entry["changed"] for entry in entries), facts, failure=failure or joined(errors))
+    return Outcome(any(entry["changed"] for entry in entries), facts, failure=obtained.close_error or joined(errors))
+
+
+Results = t.Dict[str, t.Union[IssuedCertificate, FailedCertificate]]
+
+
+def _found(store: Store, requests: list[CertificateRequest], params: Params) -> Results:
+    """By name, what earlier runs obtained."""
+    replaced = {entry["name"]: entry["fingerprint"] for entry in params["certificates"]}
+    found = {request.name: store.find(request, replaced[request.name]) for request in requests}
+    return {name: result for name, result in found.items() if result}
+
+
+def _obtain(store: Store, requests: list[CertificateRequest], window: Window | None, params: Params) -> ObtainResult:
+    client = _client(params)
+    try:
+        with orderly_end():
+            return obtain(
+                client,
+                requests,
+                window=window or contextlib.nullcontext,
+                store=store,
+                timeout=params["order_timeout"],
+            )
+    except Interrupted as signal:
+        raise CertfleetError(f"ended by {signal}; the port is closed", stage="order", remedy="Run again.") from signal
 
 
 def _request(entry: Params) -> CertificateRequest:
     with stage("plan", certificate=entry["name"]):
         check_name(entry["name"])
         return CertificateRequest(
-            entry["name"], normalise_domains(entry["domains"]), key_type=entry["key_type"], replaces=entry["replaces"]
+            entry["name"],
+            normalise_domains(entry["domains"]),
+            key_type=entry["key_type"],
+            replaces=entry["replaces"],
+            profile=entry["profile"] or None,
         )
 
 

@@ -46,6 +46,11 @@ options:
         type: str
         choices: [rsa2048, rsa3072, rsa4096, ec256, ec384]
         default: rsa2048
+      profile:
+        description:
+          - Kind of certificate, one of those that the CA's directory lists. Without it the CA chooses.
+          - A certificate does not tell its profile, so a change takes effect with the next renewal.
+        type: str
   acme_directory:
     description: URL of the CA's ACME directory.
     type: str
@@ -94,6 +99,7 @@ certificates:
     - name: OWA
       domains: [owa.example.com, exchange.example.com]
       key_type: rsa2048
+      profile:
       consumers: [webadmin, "waf:OWA rule"]
       action: renew
       reason: the firewall does not have it yet

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 import pytest
 
 from lab.fleet import Fleet
-from lab.playbook import PlaybookResult, run_playbook
+from lab.playbook import PlaybookResult, prepare, run_playbook
 from lab.ports import is_open
 
 RENEW = "certfleet.sophos_xgs.renew"
@@ -58,3 +61,40 @@ def play(collection_path: Path, tmp_path: Path) -> Callable[..., PlaybookResult]
         return run_playbook(playbook, collection_path=collection_path, workdir=workdir, inventory=inventory, **options)
 
     return run
+
+
+@pytest.fixture
+def launch(collection_path: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """`launch(fleet, hosts)`: the renewal in a process group of its own, for tests that kill it; as `play()` else."""
+    with ExitStack() as stack:
+
+        def start(
+            fleet: Fleet, hosts: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any] | None = None
+        ) -> subprocess.Popen[bytes]:
+            workdir = tmp_path / "run"
+            command, environment = prepare(
+                RENEW,
+                collection_path=collection_path,
+                workdir=workdir,
+                inventory=fleet.inventory(hosts, **(variables or {})),
+            )
+            log = stack.enter_context((tmp_path / "launched.log").open("wb"))
+            process = subprocess.Popen(
+                command,
+                cwd=workdir,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            stack.callback(_kill, process)
+            return process
+
+        yield start
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -4,11 +4,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from cryptography import x509
+
 from lab.entries import certificate, certificates, firewall, waf_rule
+from lab.fleet import RESPONDER
+from lab.processes import wait_until
 
 OWA = waf_rule("OWA rule", "owa.example.com", "mail.example.com", group="Published")
 NAMES = {"owa.example.com": "fw1", "mail.example.com": "fw1", "fw2.example.com": "fw2", "shop.example.com": "fw2"}
@@ -106,6 +112,31 @@ def test_a_state_directory_saves_an_issuance(make_fleet, play, tmp_path):
     assert fleet.shown("fw1", 8443, "owa.example.com").trusted
 
 
+def test_a_run_killed_between_issuance_and_upload_costs_no_second_certificate(make_fleet, play, launch, tmp_path):
+    fleet = make_fleet(*two_firewalls())
+    silent = {"kind": "timeout", "operation": "set", "entity": "Certificate", "seconds": 60}
+    fleet.emulator.add_faults("fw1", silent)
+    state = tmp_path / "state"
+    variables = {"xgs_letsencrypt_state_dir": str(state)}
+    run = launch(fleet, {"fw1": HOSTS["fw1"]}, variables=variables)
+    wait_until((state / "fw1/OWA/fullchain.pem").exists, 60, lambda: "nothing was issued")
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert fleet.ca.issued() == 1
+    assert not fleet.shown("fw1", 8443, "owa.example.com").trusted
+    key = (state / "fw1/OWA/privkey.pem").read_text()
+
+    fleet.emulator.clear_faults("fw1")
+    play(fleet, {"fw1": HOSTS["fw1"]}, variables=variables).check()
+    assert fleet.ca.issued() == 1
+    assert fleet.shown("fw1", 8443, "owa.example.com").trusted
+    assert (state / "fw1/OWA/privkey.pem").read_text() == key
+    # The second run found the first one's responder, which would go by itself when its lease ends.
+    options = {"state": "stopped", "address": RESPONDER, "port": fleet.responder_port}
+    stop = {"hosts": "fw1", "tasks": [{"certfleet.sophos_xgs.acme_http01_responder": options}]}
+    play(fleet, {"fw1": {}}, playbook=[{**stop, "gather_facts": False}]).check()
+
+
 def test_an_upload_that_nobody_uses_is_put_to_use(make_fleet, play):
     """A run that died between upload and switch, at a first issuance."""
     fleet = make_fleet(*two_firewalls())
@@ -161,3 +192,17 @@ def test_international_names_and_capitals(make_fleet, play):
     fleet = make_fleet([firewall(1, waf_rule("Rathaus", ascii_name))], {ascii_name: "fw1"})
     play(fleet, {"fw1": certificates(certificate("Rathaus", "MÜNCHEN.Example.com", consumers=["waf:Rathaus"]))}).check()
     assert fleet.shown("fw1", 8443, ascii_name).trusted
+
+
+def test_a_profile(make_fleet, play):
+    fleet = make_fleet(*two_firewalls(), ca_options={"profiles": {"shortlived": 6 * 86400}})
+    own = certificate("OWA", "owa.example.com", "mail.example.com", consumers=["waf:OWA rule"])
+    wrong = play(fleet, {"fw1": certificates({**own, "profile": "gold"})})
+    assert wrong.rc != 0
+    assert "the CA does not offer the profile 'gold'. It offers: default, shortlived." in wrong.stdout
+    assert ("POST", "/order-plz") not in fleet.ca.requests()
+    play(fleet, {"fw1": certificates({**own, "profile": "shortlived"})}).check()
+    shown = fleet.shown("fw1", 8443, "owa.example.com")
+    assert shown.trusted
+    life = x509.load_pem_x509_certificate(shown.pem.encode())
+    assert life.not_valid_after_utc - life.not_valid_before_utc < timedelta(days=7)

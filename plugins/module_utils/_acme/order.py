@@ -60,13 +60,29 @@ class ObtainResult:
     close_error: CertfleetError | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What it takes to go on with an order in another process.
+
+    order_uri: empty until the CA has told it; account_uri: whose order it is.
+    """
+
+    key_pem: bytes = dataclasses.field(repr=False)
+    csr_der: bytes
+    account_uri: str
+    order_uri: str = ""
+
+
 class Store(t.Protocol):
     """Keeps what must survive a crash. Called by one thread at a time; a CertfleetError fails that certificate."""
 
-    def remember(self, request: CertificateRequest, key_pem: bytes, csr_der: bytes, order_uri: str | None) -> None:
-        """Called before the order is finalised: from then on the CA may count it as issued."""
+    def unfinished(self, request: CertificateRequest) -> Progress | None:
+        """What remember() was told last for just such a request, unless it has been issued since."""
 
-    def issued(self, request: CertificateRequest, key_pem: bytes, chain_pem: bytes) -> None:
+    def remember(self, request: CertificateRequest, progress: Progress) -> None:
+        """Called before the CA is asked for an order, and again as soon as its URL is known."""
+
+    def issued(self, request: CertificateRequest, progress: Progress, chain_pem: bytes) -> None:
         """Called at once after the download."""
 
 
@@ -80,7 +96,7 @@ class Order:
         self.authorizations: list[Authorization] = []
         self.challenges: list[Challenge] = []
         self.challenged = False
-        self.key_pem = b""
+        self.progress = Progress(b"", b"", "")
         self.chain_pem = b""
         self.facts: CertificateFacts | None = None
         self.error: CertfleetError | None = None
@@ -94,6 +110,17 @@ class Order:
     @property
     def status(self) -> str:
         return clean(self.document.get("status"))
+
+    @property
+    def fits(self) -> bool:
+        """Whether the CA's order is for the names asked for, and for no others."""
+        listed = self.document.get("identifiers") or ()
+        named = {(item.get("type"), str(item.get("value")).lower()) for item in listed if isinstance(item, dict)}
+        return named == {("dns", domain) for domain in self.request.domains}
+
+    @property
+    def authorization_urls(self) -> list[str]:
+        return [str(url) for url in self.document.get("authorizations") or ()]
 
     def schedule(self, pause: float, clock: Clock, retry_after: datetime.datetime | None = None) -> None:
         """Set the time of the next poll: what the server says, else the pause, which grows (seconds)."""
@@ -117,7 +144,8 @@ class Order:
             if self.error is not None or self.facts is None:
                 yield FailedCertificate(request, self.error or CertfleetError("the order was not finished"))
             else:
-                yield IssuedCertificate(request, self.key_pem, self.chain_pem, self.facts, self.uri, self.challenged)
+                key_pem = self.progress.key_pem
+                yield IssuedCertificate(request, key_pem, self.chain_pem, self.facts, self.uri, self.challenged)
 
 
-__all__ = ("CertificateRequest", "FailedCertificate", "IssuedCertificate", "ObtainResult", "Order", "Store")
+__all__ = ("CertificateRequest", "FailedCertificate", "IssuedCertificate", "ObtainResult", "Order", "Progress", "Store")

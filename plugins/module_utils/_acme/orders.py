@@ -7,11 +7,15 @@
 
 For N names whose authorizations are pending an order takes 2N + 5 requests: the order, N authorizations,
 N challenges, and at least one poll, finalize, poll, download. It takes 4 when the CA still trusts all its names.
+
+Key, CSR and order URL are in the store before the request that depends on them. So a run that was killed, at
+whatever point, is taken up by the next one: same order, same key, no second certificate.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import threading
 import typing as t
 
@@ -39,8 +43,11 @@ from .order import (
     IssuedCertificate,
     ObtainResult,
     Order,
+    Progress,
     Store,
 )
+from .renewal import decide
+from .transport import origin
 
 # Seconds for giving up what is left of failed orders.
 CLEANUP = 20.0
@@ -52,6 +59,11 @@ Window = t.Callable[[], t.ContextManager[t.Any]]
 def _alive(orders: t.Iterable[Order], *states: str) -> list[Order]:
     """The orders that did not fail and are in one of the states, or in any."""
     return [order for order in orders if order.error is None and (not states or order.status in states)]
+
+
+def _gone(error: AcmeError) -> bool:
+    """Whether the CA does not know the order any more, or not as this account's; else it may well tomorrow."""
+    return 400 <= error.status < 500 and error.status != 429 and not error.is_a("userActionRequired")
 
 
 class _Engine:
@@ -69,8 +81,8 @@ class _Engine:
         self.close_error: CertfleetError | None = None
 
     def run(self, orders: t.Sequence[Order], window: Window) -> None:
-        self._each(self._create, [(order,) for order in orders])
-        self._read_authorizations(_alive(orders, "pending"))
+        self._each(self._begin, [(order,) for order in orders])
+        self._read_authorizations([order for order in _alive(orders, "pending") if not order.authorizations])
         self._each(self._find_challenges, [(order,) for order in _alive(orders, "pending")])
         pending = _alive(orders, "pending")
         challenged = [order for order in pending if order.challenges]
@@ -78,11 +90,11 @@ class _Engine:
             self._validate(challenged, window)
         # The CA has nothing to ask of these any more: they only have to become ready.
         self._await([order for order in pending if not order.challenges], "pending")
-        self._explain([order for order in _alive(orders) if order.status != "ready"])
-        ready = _alive(orders)
-        self._each(self._finalize, [(order,) for order in ready])
-        self._await(_alive(ready, "ready", "processing"), "ready", "processing")
-        self._each(self._download, [(order,) for order in _alive(ready)])
+        # Further than ready are only those that an earlier run finalised.
+        self._explain([order for order in _alive(orders) if order.status not in ("ready", "processing", "valid")])
+        self._each(self._finalize, [(order,) for order in _alive(orders, "ready")])
+        self._await(_alive(orders, "ready", "processing"), "ready", "processing")
+        self._each(self._download, [(order,) for order in _alive(orders) if order.facts is None])
         self._give_up(orders)
 
     def _each(self, step: t.Callable[..., None], items: t.Iterable[tuple[t.Any, ...]]) -> None:
@@ -104,19 +116,73 @@ class _Engine:
     def _post(self, url: str, payload: dict[str, t.Any] | None, **options: t.Any) -> t.Any:
         return self._client.post(url, payload, deadline=self._deadline(), **options)
 
-    # Before the window
+    # Before the window: what an earlier run left
 
-    def _create(self, order: Order) -> None:
+    def _begin(self, order: Order) -> None:
+        """Go on with the order of an earlier run, or start anew."""
+        left = self._unfinished(order)
+        if left is None or not left.order_uri:
+            # Without a URL the order is lost, if there is one at all. The key is as good as new.
+            self._create(order, left)
+        elif not self._resume(order, left):
+            self._create(order, None)
+
+    def _unfinished(self, order: Order) -> Progress | None:
+        with self._storing:
+            found = [self._store.unfinished(request) for request in order.requests]
+        own = [left for left in found if left is not None and left.account_uri == self._client.account_uri]
+        return own[0] if own else None
+
+    def _resume(self, order: Order, left: Progress) -> bool:
+        """Read the order again. False when it leads nowhere; an error when the CA cannot tell now."""
+        if origin(left.order_uri) != origin(self._client.directory_url):
+            return False
+        order.progress, order.uri = left, left.order_uri
+        try:
+            order.document = self._post(order.uri, None).json
+            if not order.fits:
+                return False
+            if order.status == "pending":
+                self._fetch_authorizations(order)
+                return all(each.status in ("pending", "valid") for each in order.authorizations)
+            if order.status == "valid":
+                self._download(order)
+                # Who was killed months ago left nothing worth having.
+                return order.facts is not None and not decide(order.facts, now=self._clock.now()).due
+        except AcmeError as error:
+            if not _gone(error):
+                raise
+            return False
+        return order.status in ("ready", "processing")
+
+    # Before the window: new orders
+
+    def _create(self, order: Order, left: Progress | None) -> None:
         request = order.request
+        order.authorizations, order.facts = [], None
         payload: dict[str, t.Any] = {"identifiers": [{"type": "dns", "value": domain} for domain in request.domains]}
         if request.profile is not None:
             self._check_profile(request.profile)
             payload["profile"] = request.profile
         # RFC 9773 §5: only where the CA offers renewal information.
         replaces = request.replaces if "renewalInfo" in self._client.directory else None
+        # First of all, so that a disk which takes nothing costs no order.
+        self._remember(order, left or self._new_key(request))
         reply = self._new_order(payload, replaces)
         order.uri, order.document = reply.location, reply.json
-        self._check_identifiers(order)
+        self._remember(order, dataclasses.replace(order.progress, order_uri=order.uri))
+        if not order.fits:
+            raise AcmeError("the CA's order is for other names than those asked for", url=order.uri)
+
+    def _new_key(self, request: CertificateRequest) -> Progress:
+        key = generate_private_key(request.key_type)
+        return Progress(private_key_pem(key), make_csr(key, request.domains), self._client.account_uri or "")
+
+    def _remember(self, order: Order, progress: Progress) -> None:
+        order.progress = progress
+        with self._storing:
+            for request in order.requests:
+                self._store.remember(request, progress)
 
     def _check_profile(self, profile: str) -> None:
         offered = self._client.directory.get("meta", {}).get("profiles") or {}
@@ -139,19 +205,17 @@ class _Engine:
                 raise
         return self._post(url, payload)
 
-    @staticmethod
-    def _check_identifiers(order: Order) -> None:
-        listed = order.document.get("identifiers") or ()
-        named = {(item.get("type"), str(item.get("value")).lower()) for item in listed if isinstance(item, dict)}
-        if named != {("dns", domain) for domain in order.request.domains}:
-            raise AcmeError("the CA's order is for other names than those asked for", url=order.uri)
-
     def _read_authorizations(self, orders: t.Sequence[Order]) -> None:
         """Read all authorizations of the orders, in parallel and without regard to which order is whose."""
         for order in orders:
             order.authorizations = []
-        urls = [(order, str(url)) for order in orders for url in order.document.get("authorizations") or ()]
-        self._each(self._read_authorization, urls)
+        self._each(self._read_authorization, [(order, url) for order in orders for url in order.authorization_urls])
+
+    def _fetch_authorizations(self, order: Order) -> None:
+        """As _read_authorizations() for one order; what fails is raised."""
+        order.authorizations = []
+        for url in order.authorization_urls:
+            self._read_authorization(order, url)
 
     def _read_authorization(self, order: Order, url: str) -> None:
         order.authorizations.append(authorizations.fetch(self._client, url, self._deadline()))
@@ -220,14 +284,8 @@ class _Engine:
             order.fail(authorizations.failure(order.document, order.uri, order.authorizations))
 
     def _finalize(self, order: Order) -> None:
-        request = order.request
-        key = generate_private_key(request.key_type)
-        order.key_pem, csr = private_key_pem(key), make_csr(key, request.domains)
-        with self._storing:
-            for each in order.requests:
-                self._store.remember(each, order.key_pem, csr, order.uri)
         try:
-            reply = self._post(order.url_of("finalize"), {"csr": josepy.encode_b64jose(csr)})
+            reply = self._post(order.url_of("finalize"), {"csr": josepy.encode_b64jose(order.progress.csr_der)})
         except AcmeError as error:
             # So the CA answers a repetition, when the first answer was lost.
             if not error.is_a("orderNotReady"):
@@ -241,12 +299,12 @@ class _Engine:
         accept = "application/pem-certificate-chain"
         chain_pem = self._post(order.url_of("certificate"), None, accept=accept).body
         chain = load_certificates(chain_pem)
-        check_issued(chain, load_private_key(order.key_pem), order.request.domains, self._clock.now())
+        check_issued(chain, load_private_key(order.progress.key_pem), order.request.domains, self._clock.now())
         # Nothing but certificates goes on to a firewall (RFC 8555 §11.4).
         order.chain_pem = b"".join(block for block in split_pem(chain_pem) if b"BEGIN CERTIFICATE" in block)
         with self._storing:
             for each in order.requests:
-                self._store.issued(each, order.key_pem, order.chain_pem)
+                self._store.issued(each, order.progress, order.chain_pem)
         order.facts = facts(chain[0])
 
     def _give_up(self, orders: t.Sequence[Order]) -> None:
@@ -318,6 +376,7 @@ __all__ = (
     "FailedCertificate",
     "IssuedCertificate",
     "ObtainResult",
+    "Progress",
     "Store",
     "Window",
     "obtain",

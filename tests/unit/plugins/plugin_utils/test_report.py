@@ -38,6 +38,7 @@ def planned(name: str = "a", action: str = "renew", days_left: float | None = 20
         "not_after": "2026-12-11T00:00:00Z",
         "days_left": days_left,
         "lifetime_days": 90.0,
+        "profile": None,
         "replaces": "aki.serial",
         **more,
     }
@@ -72,6 +73,7 @@ def test_what_has_to_be_ordered() -> None:
             "name": "a",
             "domains": ["a.example.com"],
             "key_type": "ec256",
+            "profile": None,
             "replaces": "aki.serial",
             "fingerprint": "ab" * 32,
         }

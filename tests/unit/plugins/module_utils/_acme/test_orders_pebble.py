@@ -26,11 +26,12 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders 
     FailedCertificate,
     IssuedCertificate,
     ObtainResult,
+    Progress,
     obtain,
 )
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 
-from lab.pebble import AcmeCa
+from lab.pebble import DAY, AcmeCa
 from lab.ports import free_port
 
 HOST = "127.0.0.1"
@@ -50,14 +51,17 @@ class Store:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
 
-    def remember(self, request: CertificateRequest, key_pem: bytes, csr_der: bytes, order_uri: str | None) -> None:
-        assert b"PRIVATE" in key_pem
-        assert csr_der
-        assert order_uri
-        self.calls.append(("remember", request.name))
+    def unfinished(self, request: CertificateRequest) -> Progress | None:
+        return None
 
-    def issued(self, request: CertificateRequest, key_pem: bytes, chain_pem: bytes) -> None:
-        assert _x509.key_matches(_x509.load_certificates(chain_pem)[0], _x509.load_private_key(key_pem))
+    def remember(self, request: CertificateRequest, progress: Progress) -> None:
+        assert b"PRIVATE" in progress.key_pem
+        assert progress.csr_der
+        assert progress.account_uri
+        self.calls.append(("order" if progress.order_uri else "key", request.name))
+
+    def issued(self, request: CertificateRequest, progress: Progress, chain_pem: bytes) -> None:
+        assert _x509.key_matches(_x509.load_certificates(chain_pem)[0], _x509.load_private_key(progress.key_pem))
         self.calls.append(("issued", request.name))
 
 
@@ -143,7 +147,7 @@ def test_one_certificate(pebble: Bench, count: int) -> None:
     assert one.facts.uncovered(names) == ()
     assert one.facts.key_type == "rsa2048"
     assert one.challenged
-    assert pebble.store.calls == [("remember", "web"), ("issued", "web")]
+    assert pebble.store.calls == [("key", "web"), ("order", "web"), ("issued", "web")]
     # The window was closed before anything was issued.
     assert (pebble.window.entered, pebble.window.left, pebble.window.issued_inside) == (1, 1, certificates)
     counted = collections.Counter(path for method, path in pebble.ca.requests()[before:] if method == "POST")
@@ -199,7 +203,7 @@ def test_a_window_that_does_not_open(pebble: Bench, monkeypatch: pytest.MonkeyPa
     names = pebble.names("open.example.com")
     (failure,) = failed(pebble.obtain(CertificateRequest("web", names)))
     assert failure.error is pebble.window.opening
-    assert pebble.store.calls == []
+    assert pebble.store.calls == [("key", "web"), ("order", "web")]
     # Nothing is left pending at the CA.
     assert "/authZ/" in asked[-1]
     assert post(asked[-1], None).json["status"] == "deactivated"
@@ -223,18 +227,18 @@ def test_an_interrupt_leaves_the_window_at_once(pebble: Bench) -> None:
             pebble.obtain(CertificateRequest("web", ("interrupt.example.com",)))
     assert time.monotonic() - began < 3
     assert pebble.window.entered == pebble.window.left == 1
-    assert pebble.store.calls == []
+    assert pebble.store.calls == [("key", "web"), ("order", "web")]
 
 
-def test_a_store_that_fails_stops_before_finalising(pebble: Bench) -> None:
+def test_a_store_that_fails_stops_before_ordering(pebble: Bench) -> None:
     class Full(Store):
         def remember(self, *_arguments: Any) -> None:
             raise CertfleetError("no space left")
 
-    before = pebble.ca.issued()
+    before = len(pebble.ca.requests())
     (failure,) = failed(pebble.obtain(CertificateRequest("web", pebble.names("full.example.com")), store=Full()))
     assert "no space" in failure.error.problem
-    assert pebble.ca.issued() == before
+    assert ("POST", "/order-plz") not in pebble.ca.requests()[before:]
 
 
 def test_replaces_and_renewal_information(pebble: Bench) -> None:
@@ -262,8 +266,18 @@ def test_replaces_and_renewal_information(pebble: Bench) -> None:
 
 
 def test_a_profile_that_the_ca_does_not_offer(pebble: Bench) -> None:
+    before = len(pebble.ca.requests())
     (failure,) = failed(pebble.obtain(CertificateRequest("web", ("p.example.com",), profile="gold")))
-    assert "default" in failure.error.remedy
+    assert failure.error.remedy == "It offers: default."
+    assert pebble.store.calls == []
+    assert ("POST", "/order-plz") not in pebble.ca.requests()[before:]
+
+
+def test_a_profile() -> None:
+    with bench(profiles={"shortlived": 6 * DAY}) as pebble:
+        names = pebble.names("profile.example.com")
+        (one,) = issued(pebble.obtain(CertificateRequest("web", names, profile="shortlived")))
+    assert one.facts.not_after - one.facts.not_before < datetime.timedelta(days=7)
 
 
 def test_accounts(pebble: Bench, tmp_path: Path) -> None:

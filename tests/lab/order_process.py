@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order module's work in a process of its own, which kills itself at a given point (python -m lab.order_process).
+
+Standard input is a JSON object: directory_url, ca_path, account_key, output_dir, domains, and `kill`: null, or a point
+such as "after POST finalize-order 1" or "before write fullchain.pem 1" (the number counts from the start of the run).
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import PurePath
+from typing import Any
+
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _store
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import account
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.client import AcmeClient
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders import CertificateRequest, obtain
+
+
+class Points:
+    """Everything that may be the last thing this process does."""
+
+    def __init__(self, kill: str | None) -> None:
+        self._kill = kill
+        self._counts: collections.Counter[str] = collections.Counter()
+
+    @contextlib.contextmanager
+    def around(self, what: str) -> Any:
+        self._counts[what] += 1
+        self._check(f"before {what} {self._counts[what]}")
+        yield
+        self._check(f"after {what} {self._counts[what]}")
+
+    def _check(self, point: str) -> None:
+        if point == self._kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    task = json.load(sys.stdin)
+    points = Points(task["kill"])
+
+    class Client(AcmeClient):
+        def post(self, url: str, *rest: Any, **options: Any) -> Any:
+            found = re.search(r"//[^/]+/([^/]+)", url)
+            with points.around(f"POST {found[1] if found else url}"):
+                return super().post(url, *rest, **options)
+
+    for name, about in (("write_private", "write"), ("unlink", "unlink")):
+        _wrap(name, about, points)
+    client = Client(
+        task["directory_url"], account.load_account_key(content=task["account_key"]), ca_path=task["ca_path"]
+    )
+    account.ensure_account(client, contact=[], terms_agreed=True)
+    request = CertificateRequest("web", tuple(task["domains"]), "ec256")
+    store = _store.Store(task["output_dir"])
+    with store.locked([request]):
+        one = store.find(request, None)
+        if one is None:
+            opened: list[bool] = []
+            window = contextlib.contextmanager(lambda: (yield opened.append(True)))
+            (one,) = obtain(client, [request], window=window, store=store, timeout=20.0).results  # type: ignore[assignment]
+    print(json.dumps({"order_uri": one.order_uri, "key": one.private_key_pem.decode()}))  # type: ignore[union-attr]
+
+
+def _wrap(name: str, about: str, points: Points) -> None:
+    original = getattr(_store, name)
+
+    def wrapped(path: str, *rest: Any) -> Any:
+        with points.around(f"{about} {PurePath(path).name}"):
+            return original(path, *rest)
+
+    setattr(_store, name, wrapped)
+
+
+if __name__ == "__main__":
+    main()
