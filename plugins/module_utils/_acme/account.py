@@ -223,7 +223,8 @@ def _registration(
 
 
 def _contact(account: dict[str, t.Any]) -> tuple[str, ...]:
-    return tuple(str(address) for address in account.get("contact") or ())
+    listed = account.get("contact")
+    return tuple(str(address) for address in listed) if isinstance(listed, list) else ()
 
 
 __all__ = (

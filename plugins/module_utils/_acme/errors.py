@@ -127,6 +127,16 @@ class AcmeError(CertfleetError):
         }
         return {key: value for key, value in parts.items() if value}
 
+    @property
+    def forgets_order(self) -> bool:
+        """Whether the CA does not know the order any more, or not as this account's; else it may well tomorrow."""
+        return 400 <= self.status < 500 and self.status != 429 and not self.is_a("userActionRequired")
+
+    @property
+    def ends_order(self) -> bool:
+        """Whether a refused poll ends the order: the CA goes on without us, so only its own word does."""
+        return self.status < 500 and (self.status != 429 or self.is_a("paused"))
+
     def is_a(self, name: str) -> bool:
         """Whether the problem is of this type, given without the URN's prefix."""
         return short_type(self.typ) == name

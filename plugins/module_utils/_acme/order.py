@@ -100,6 +100,8 @@ class Order:
         self.chain_pem = b""
         self.facts: CertificateFacts | None = None
         self.error: CertfleetError | None = None
+        # Why the last poll told nothing.
+        self.trouble: CertfleetError | None = None
         self.pause = FIRST_PAUSE
         self.poll_at = 0.0
 
@@ -114,13 +116,18 @@ class Order:
     @property
     def fits(self) -> bool:
         """Whether the CA's order is for the names asked for, and for no others."""
-        listed = self.document.get("identifiers") or ()
-        named = {(item.get("type"), str(item.get("value")).lower()) for item in listed if isinstance(item, dict)}
+        listed = [item for item in self._list("identifiers") if isinstance(item, dict)]
+        named = {(str(item.get("type")), str(item.get("value")).lower()) for item in listed}
         return named == {("dns", domain) for domain in self.request.domains}
 
     @property
     def authorization_urls(self) -> list[str]:
-        return [str(url) for url in self.document.get("authorizations") or ()]
+        return [str(url) for url in self._list("authorizations")]
+
+    def _list(self, what: str) -> list[t.Any]:
+        """A list of the CA's; empty where it is none."""
+        listed = self.document.get(what)
+        return listed if isinstance(listed, list) else []
 
     def schedule(self, pause: float, clock: Clock, retry_after: datetime.datetime | None = None) -> None:
         """Set the time of the next poll: what the server says, else the pause, which grows (seconds)."""

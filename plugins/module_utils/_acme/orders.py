@@ -35,7 +35,7 @@ from .._x509 import (
 from . import authorizations
 from .challenge import Challenge
 from .client import AcmeClient
-from .errors import AcmeError, clean
+from .errors import AcmeError, AcmeNetworkError, clean
 from .order import (
     FIRST_PAUSE,
     CertificateRequest,
@@ -59,11 +59,6 @@ Window = t.Callable[[], t.ContextManager[t.Any]]
 def _alive(orders: t.Iterable[Order], *states: str) -> list[Order]:
     """The orders that did not fail and are in one of the states, or in any."""
     return [order for order in orders if order.error is None and (not states or order.status in states)]
-
-
-def _gone(error: AcmeError) -> bool:
-    """Whether the CA does not know the order any more, or not as this account's; else it may well tomorrow."""
-    return 400 <= error.status < 500 and error.status != 429 and not error.is_a("userActionRequired")
 
 
 class _Engine:
@@ -150,7 +145,7 @@ class _Engine:
                 # Who was killed months ago left nothing worth having.
                 return order.facts is not None and not decide(order.facts, now=self._clock.now()).due
         except AcmeError as error:
-            if not _gone(error):
+            if not error.forgets_order:
                 raise
             return False
         return order.status in ("ready", "processing")
@@ -173,6 +168,8 @@ class _Engine:
         self._remember(order, dataclasses.replace(order.progress, order_uri=order.uri))
         if not order.fits:
             raise AcmeError("the CA's order is for other names than those asked for", url=order.uri)
+        if origin(order.uri) != origin(self._client.directory_url):
+            raise AcmeError("the CA's order is on another server than its directory", url=order.uri)
 
     def _new_key(self, request: CertificateRequest) -> Progress:
         key = generate_private_key(request.key_type)
@@ -222,7 +219,9 @@ class _Engine:
 
     @staticmethod
     def _find_challenges(order: Order) -> None:
-        """The challenges to answer. Authorizations that are neither pending nor valid show in the order itself."""
+        """The challenges to answer. AcmeError where an authorization is over: the order can get nowhere any more."""
+        if any(each.status not in ("pending", "valid") for each in order.authorizations):
+            raise authorizations.failure(order.document, order.uri, order.authorizations)
         for authorization in order.authorizations:
             if authorization.status == "pending":
                 order.challenges.append(authorization.http01())
@@ -269,11 +268,20 @@ class _Engine:
             due = [order for order in orders if order.poll_at <= self._clock.monotonic() or deadline.over]
             self._each(self._poll, [(order,) for order in due])
             orders = _alive(orders, *states)
+        for order in orders:
+            if order.trouble is not None:
+                order.fail(order.trouble)
 
     def _poll(self, order: Order) -> None:
-        reply = self._post(order.uri, None)
-        order.document = reply.json
-        order.schedule(order.pause, self._clock, reply.retry_after)
+        order.trouble, retry_after = None, None
+        try:
+            reply = self._post(order.uri, None)
+            order.document, retry_after = reply.json, reply.retry_after
+        except (AcmeError, AcmeNetworkError) as error:
+            if isinstance(error, AcmeError) and error.ends_order:
+                raise
+            order.trouble, retry_after = error, getattr(error, "retry_after", None)
+        order.schedule(order.pause, self._clock, retry_after)
 
     # After the window
 
