@@ -15,16 +15,10 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.client import AcmeClient
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders import CertificateRequest, obtain
 
+from lab.nowhere import Nowhere
 from lab.pebble import AcmeCa
 
 MAC = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
-
-
-class Nowhere:
-    def remember(self, *_what):
-        pass
-
-    issued = remember
 
 
 @pytest.fixture

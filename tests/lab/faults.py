@@ -20,11 +20,13 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders 
     FailedCertificate,
     IssuedCertificate,
     ObtainResult,
+    Progress,
     obtain,
 )
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 
+from lab.nowhere import Nowhere
 from lab.pebble import AcmeCa
 from lab.ports import free_port
 from lab.proxy import FaultProxy
@@ -51,17 +53,18 @@ class LeapClock(Clock):
         self.slept.append(max(seconds, 0.0))
 
 
-class Store:
+class Store(Nowhere):
     """What was kept, by name."""
 
     def __init__(self) -> None:
         self.remembered: list[str] = []
         self.kept: dict[str, bytes] = {}
 
-    def remember(self, request: CertificateRequest, key_pem: bytes, csr_der: bytes, order_uri: str | None) -> None:
-        self.remembered.append(request.name)
+    def remember(self, request: CertificateRequest, progress: Progress) -> None:
+        if progress.order_uri:
+            self.remembered.append(request.name)
 
-    def issued(self, request: CertificateRequest, key_pem: bytes, chain_pem: bytes) -> None:
+    def issued(self, request: CertificateRequest, progress: Progress, chain_pem: bytes) -> None:
         self.kept[request.name] = chain_pem
 
 

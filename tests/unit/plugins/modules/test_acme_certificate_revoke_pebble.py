@@ -24,6 +24,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors impor
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._runner import Outcome
 from ansible_collections.certfleet.sophos_xgs.plugins.modules import acme_certificate_revoke
 
+from lab.nowhere import Nowhere
 from lab.pebble import AcmeCa
 from unit.plugins.modules.accounts import client_of, connection, lost_answer, new_key, run
 
@@ -35,13 +36,6 @@ ACCOUNT = new_key()
 def ca() -> Iterator[AcmeCa]:
     with AcmeCa(extra_env={"PEBBLE_VA_ALWAYS_VALID": "1"}) as authority:
         yield authority
-
-
-class Nowhere:
-    def remember(self, *_what: Any) -> None:
-        pass
-
-    issued = remember
 
 
 @pytest.fixture(params=["ec256", "rsa2048"])
