@@ -59,7 +59,11 @@ class Bench:
         requests: list[int] = []
         failures: list[str] = []
         while len(usages) < runs and len(failures) < MOST_FAILURES:
-            if usages and sum(usage.wall_s for usage in usages) + usages[-1].wall_s > self._options.row_budget:
+            if (
+                tool.most_runs < self._options.runs
+                and usages
+                and sum(usage.wall_s for usage in usages) + usages[-1].wall_s > self._options.row_budget
+            ):
                 break
             try:
                 usage, count = self._run(case, tool)
