@@ -168,6 +168,11 @@ def make_csr(key: PrivateKey, domains: t.Iterable[str]) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
+def load_csr(der: bytes) -> x509.CertificateSigningRequest:
+    """A request that make_csr() made."""
+    return x509.load_der_x509_csr(der)
+
+
 def _public_der(public_key: t.Any) -> bytes:
     return t.cast(
         bytes,
@@ -175,13 +180,16 @@ def _public_der(public_key: t.Any) -> bytes:
     )
 
 
-def key_matches(cert: x509.Certificate, key: PrivateKey) -> bool:
-    """Whether the certificate was made for this key."""
+def key_matches(cert: x509.Certificate, key: PrivateKey | x509.CertificateSigningRequest) -> bool:
+    """Whether the certificate was made for this key, or for the key of this request."""
     return _public_der(cert.public_key()) == _public_der(key.public_key())
 
 
 def check_issued(
-    chain: t.Sequence[x509.Certificate], key: PrivateKey, domains: t.Iterable[str], now: datetime.datetime
+    chain: t.Sequence[x509.Certificate],
+    key: PrivateKey | x509.CertificateSigningRequest,
+    domains: t.Iterable[str],
+    now: datetime.datetime,
 ) -> None:
     """Refuse a chain (leaf first) that must not reach a firewall: CertfleetError says what is wrong with it.
 
@@ -219,6 +227,7 @@ __all__ = (
     "generate_private_key",
     "key_matches",
     "load_certificates",
+    "load_csr",
     "load_private_key",
     "make_csr",
     "private_key_pem",

@@ -39,7 +39,6 @@ options:
     default: 900
 extends_documentation_fragment:
   - certfleet.sophos_xgs._attributes
-  - certfleet.sophos_xgs._attributes.actiongroup_acme
 attributes:
   check_mode:
     support: full

@@ -19,7 +19,7 @@ from .challenge import Challenge
 from .errors import AcmeError, clean
 
 # Seconds: the first pause before a poll, its growth, its end; and what is believed of a Retry-After.
-FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.25, 1.6, 5.0
+FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.1, 1.6, 5.0
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 60.0
 
 

@@ -278,7 +278,14 @@ def test_f35_wrong_names_cost_no_request(bench: Bench, tmp_path: Path, domains: 
 
 def _params(bench: Bench, tmp_path: Path, *lists: list[str]) -> dict[str, Any]:
     certificates = [
-        {"name": f"c{number}", "domains": domains, "key_type": "ec256", "replaces": None, "fingerprint": None}
+        {
+            "name": f"c{number}",
+            "domains": domains,
+            "key_type": "ec256",
+            "profile": None,
+            "replaces": None,
+            "fingerprint": None,
+        }
         for number, domains in enumerate(lists)
     ]
     return {
