@@ -4,16 +4,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from lab import collection
 from lab.pebble import AcmeCa
 from lab.playbook import PlaybookResult, run_playbook
 from lab.ports import free_port
+
+# A busy machine must not fail a test, and what passed once must pass again.
+# HYPOTHESIS_PROFILE=search looks for new cases.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="module")

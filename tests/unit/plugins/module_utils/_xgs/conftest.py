@@ -12,15 +12,10 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import hypothesis
 import pytest
 
 from lab.tls import TlsFiles, make_tls
 from unit.plugins.module_utils._xgs.firewalls import Box, fleet
-
-# A busy machine must not fail a test.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="module")

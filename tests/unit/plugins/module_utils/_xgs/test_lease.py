@@ -71,7 +71,8 @@ def test_a_lease_is_over_in_time(now: datetime.datetime, seconds: int, zone: str
 def test_the_mark_tells_when_it_is_over(now: datetime.datetime, seconds: int, zone: str) -> None:
     made_ = made(now, seconds, zone)
     schedule = made_.schedule("s")
-    assert mark_of(schedule) == made_.end
+    # By the instant: Python calls no time in a repeated hour equal to one of another zone.
+    assert mark_of(schedule).timestamp() == made_.end.timestamp()
     assert made_.equals(schedule)
     assert not made(now + datetime.timedelta(days=2), seconds, zone).equals(schedule)
 
