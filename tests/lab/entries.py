@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+# Of this process's own, so that tests can run side by side.
+NET = os.getpid() % 250 + 1
 
 
 def firewall(number: int, *rules: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
     """One emulated firewall, fwN, with these web server protection rules."""
-    return {"name": f"fw{number}", "address": f"127.22.0.{number}", "waf_rules": list(rules), **settings}
+    return {"name": f"fw{number}", "address": f"127.22.{NET}.{number}", "waf_rules": list(rules), **settings}
 
 
 def waf_rule(name: str, *domains: str, **more: Any) -> dict[str, Any]:
