@@ -217,8 +217,11 @@ def test_a_window_that_does_not_close(pebble: Bench) -> None:
     assert isinstance(result.results[0], IssuedCertificate)
 
 
-def test_an_interrupt_leaves_the_window_at_once(pebble: Bench) -> None:
+def test_an_interrupt_leaves_the_window_at_once(pebble: Bench, request: pytest.FixtureRequest) -> None:
     """As SIGINT does it: in the main thread, while the CA still waits for an answer."""
+    # A shell's background job, as CI may be, starts with SIGINT ignored.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, inherited))
     with socket.create_server(("127.0.0.77", pebble.ca.http_port)):
         pebble.ca.add_a("interrupt.example.com", "127.0.0.77")
         threading.Timer(0.8, signal.raise_signal, (signal.SIGINT,)).start()
