@@ -13,18 +13,23 @@ from collections.abc import Callable
 # moment it was found free and the moment the server binds it.
 LOWEST, HIGHEST = 20000, 32000
 POLL = 0.02
+# What was given away may not be bound yet, and must not be given to somebody else meanwhile.
+_given: set[int] = set()
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nothing uses on `host`, neither by TCP nor by UDP (DNS wants both)."""
+    """A port that nothing uses on `host`, neither by TCP nor by UDP (DNS wants both). Each is given once a process."""
     for _ in range(200):
         port = random.randint(LOWEST, HIGHEST)
+        if port in _given:
+            continue
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                 with socket.socket(_family(host), kind) as probe:
                     probe.bind((host, port))
         except OSError:
             continue
+        _given.add(port)
         return port
     raise RuntimeError(f"no free port on {host} between {LOWEST} and {HIGHEST}")
 
