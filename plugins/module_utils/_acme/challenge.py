@@ -23,11 +23,6 @@ class Challenge:
     status: str
 
 
-def key_authorization(token: str, thumbprint: str) -> str:
-    """The text to serve for a token (RFC 8555 §8.1)."""
-    return f"{token}.{thumbprint}"
-
-
 def challenges(authorization: dict[str, t.Any]) -> list[dict[str, t.Any]]:
     """The challenges of an authorization object, without what is none."""
     listed = authorization.get("challenges")
@@ -50,4 +45,4 @@ def pick_http01(authorization: dict[str, t.Any]) -> Challenge | None:
     return None
 
 
-__all__ = ("TOKEN", "Challenge", "challenges", "key_authorization", "pick_http01")
+__all__ = ("TOKEN", "Challenge", "challenges", "pick_http01")

@@ -20,7 +20,7 @@ from .._clock import Deadline
 from .._errors import CertfleetError, stage
 from .api import Firewall
 from .change import Change
-from .dnat import Forward, plan_absent, plan_present, plan_swept, read_objects
+from .dnat import Forward, Objects, plan_absent, plan_present, plan_swept, read_objects
 from .lease import lease, read_time_zone
 
 
@@ -47,7 +47,9 @@ class Window:
 
     def plan(self) -> Change:
         """What opening would write, after what other runs left behind."""
-        objects = read_objects(self.firewall)
+        return self._plan(read_objects(self.firewall))
+
+    def _plan(self, objects: Objects) -> Change:
         now = self.firewall.clock.now()
         ends = lease(now, self.forward.lease, read_time_zone(self.firewall), self.run)
         return plan_present(objects, self.forward, ends, now)
@@ -56,8 +58,7 @@ class Window:
     def __call__(self) -> t.Iterator[None]:
         """Raises CertfleetError of stage "open" or "close"."""
         with stage("open"):
-            self._sweep()
-            change = self.plan()
+            change = self._plan(self._sweep())
         try:
             with stage("open"):
                 change.apply(self.firewall)
@@ -68,9 +69,14 @@ class Window:
             if self.opened_at and self.closed_at:
                 self.seconds += (self.closed_at - self.opened_at).total_seconds()
 
-    def _sweep(self) -> None:
-        """Clear away what runs that were killed left behind, once their lease is over."""
-        plan_swept(read_objects(self.firewall), self.firewall.clock.now()).apply(self.firewall)
+    def _sweep(self) -> Objects:
+        """Clear away what runs that were killed left behind, once their lease is over; what is there then."""
+        objects = read_objects(self.firewall)
+        change = plan_swept(objects, self.firewall.clock.now())
+        if not change.changed:
+            return objects
+        change.apply(self.firewall)
+        return read_objects(self.firewall)
 
     def _close(self) -> None:
         failure = CertfleetError("there was no time to close")
