@@ -37,6 +37,8 @@ def certificate_spec() -> dict[str, dict[str, t.Any]]:
         "domains": {"type": "list", "elements": "str", "required": True},
         "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": KEY_TYPES[0], "no_log": False},
         "profile": {"type": "str"},
+        "reuse_key": {"type": "bool", "default": False, "no_log": False},
+        "preferred_chain": {"type": "str"},
     }
 
 

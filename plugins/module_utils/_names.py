@@ -15,6 +15,8 @@ from ._errors import CertfleetError
 from ._libraries import idna
 
 MAX_NAMES = 100
+# Of the profiles that Let's Encrypt has, and others after it: how many names, and whether they may be IP addresses.
+PROFILES = {"classic": (MAX_NAMES, False), "tlsserver": (25, False), "shortlived": (25, True)}
 # Let's Encrypt's own limit; the others are those of the DNS (RFC 1035 §2.3.4).
 MAX_LABELS = 10
 MAX_LABEL = 63
@@ -23,13 +25,18 @@ MAX_NAME = 253
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Whether the name is an IP address."""
     try:
-        ipaddress.ip_address(name.strip("[]"))
+        ipaddress.ip_address(name)
     except ValueError:
-        # No top-level domain is a number, and resolvers read such names as IPv4 addresses.
-        return name.rpartition(".")[2].isdigit()
+        return False
     return True
+
+
+def _looks_like_address(name: str) -> bool:
+    # No top-level domain is a number, and resolvers read such names as IPv4 addresses.
+    return is_address(name.strip("[]").partition("%")[0]) or name.rpartition(".")[2].isdigit()
 
 
 # Tried in this order on the name as written: (what is wrong?, problem, remedy).
@@ -42,7 +49,11 @@ _AS_WRITTEN: tuple[tuple[t.Callable[[str], bool], str, str], ...] = (
         "is a wildcard",
         "HTTP-01 cannot validate wildcards (RFC 8555 section 7.1.3, CA/B baseline requirements): list each name.",
     ),
-    (_is_address, "is an IP address", "Certificates for IP addresses are not supported yet: give a DNS name."),
+    (
+        _looks_like_address,
+        "is no proper IP address",
+        "Write IPv4 as 192.0.2.1 and IPv6 as 2001:db8::1, without brackets, zone or port.",
+    ),
     (lambda name: "/" in name, "contains a path", "Give the host name only, without a path."),
     (lambda name: ":" in name, "contains a port", "Give the host name only: the CA always connects to port 80."),
     (lambda name: "_" in name, "contains an underscore", "Public CAs refuse underscores: use another name."),
@@ -52,7 +63,7 @@ _AS_WRITTEN: tuple[tuple[t.Callable[[str], bool], str, str], ...] = (
 _FINAL: tuple[tuple[t.Callable[[str], bool], str, str], ...] = (
     (lambda name: "" in name.split("."), "has an empty label", "Remove the superfluous dot."),
     (lambda name: "." not in name, "is a single label", "Give the fully qualified name."),
-    (_is_address, "is an IP address", "Certificates for IP addresses are not supported yet: give a DNS name."),
+    (_looks_like_address, "is an IP address in foreign digits", "Write it in the digits 0 to 9."),
     (lambda name: len(name) > MAX_NAME, f"is longer than {MAX_NAME} characters", "Use a shorter name."),
     (
         lambda name: max(map(len, name.split("."))) > MAX_LABEL,
@@ -85,6 +96,8 @@ def _to_ascii(name: str, shown: str) -> str:
 def _normalise(name: t.Any) -> str:
     if not isinstance(name, str):
         raise _refuse(name, "is not text", "Put it in quotes.")
+    if is_address(name) and "%" not in name:
+        return str(ipaddress.ip_address(name))
     text = name[:-1] if name.endswith(".") else name
     for wrong, problem, remedy in _AS_WRITTEN:
         if wrong(text):
@@ -97,21 +110,35 @@ def _normalise(name: t.Any) -> str:
     return _to_ascii(final, name)
 
 
-def normalise_domains(names: t.Sequence[str]) -> tuple[str, ...]:
-    """The names as A-labels in lower case, without trailing dot and duplicates, in the order given.
+def normalise_domains(names: t.Sequence[str], profile: str | None = None) -> tuple[str, ...]:
+    """The names as A-labels in lower case, without trailing dot and duplicates, in the order given; IP addresses in
+    their shortest form.
 
-    Raises CertfleetError (stage "plan") with the first name that no CA would validate by HTTP-01.
+    Raises CertfleetError (stage "plan") with the first name that no CA validates by HTTP-01, or none for the profile.
     """
     if not isinstance(names, (list, tuple)) or not names:
-        raise CertfleetError("the certificate has no list of names", remedy="Give at least one DNS name.", stage="plan")
+        raise CertfleetError(
+            "the certificate has no list of names", remedy="Give at least one DNS name or IP address.", stage="plan"
+        )
     unique = tuple(dict.fromkeys(_normalise(name) for name in names))
-    if len(unique) > MAX_NAMES:
+    most, addresses = PROFILES.get(profile or "", (MAX_NAMES, True))
+    if len(unique) > most:
         raise CertfleetError(
             f"the certificate has {len(unique)} names, the first is {unique[0]!r}",
-            remedy=f"CAs take {MAX_NAMES} names at most: split it into several certificates.",
+            remedy=f"CAs take {most} names at most{_for(profile)}: split it into several certificates.",
             stage="plan",
+        )
+    if not addresses and any(map(is_address, unique)):
+        raise _refuse(
+            next(filter(is_address, unique)),
+            f"is an IP address, which CAs do not certify{_for(profile)}",
+            "Use the profile shortlived, or a DNS name.",
         )
     return unique
 
 
-__all__ = ("MAX_LABEL", "MAX_LABELS", "MAX_NAME", "MAX_NAMES", "normalise_domains")
+def _for(profile: str | None) -> str:
+    return f" for the profile {profile}" if profile else ""
+
+
+__all__ = ("MAX_LABEL", "MAX_LABELS", "MAX_NAME", "MAX_NAMES", "is_address", "normalise_domains")

@@ -79,6 +79,14 @@ class Store:
             return False
         return bool(done == order_uri and os.path.exists(self.path(request, CHAIN)))
 
+    def key_in_use(self, request: CertificateRequest) -> bytes | None:
+        try:
+            key_pem = read_private(self.path(request, KEY))
+            _x509.load_private_key(key_pem)
+        except CertfleetError:
+            return None
+        return key_pem
+
     def remember(self, request: CertificateRequest, progress: Progress) -> None:
         make_private_directory(os.path.join(self._directory, request.name))
         document = {

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import ipaddress
 import re
 import typing as t
 
 from ._errors import CertfleetError
 from ._libraries import InvalidSignature, UnsupportedAlgorithm, ec, hashes, rsa, serialization, x509
+from ._names import is_address
 
 if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -32,7 +34,7 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----", re.D
 class CertificateFacts:
     """What is public and worth telling about a certificate.
 
-    fingerprint: SHA-256, lower-case hex; names: DNS SANs, lower-case; dates: aware, UTC;
+    fingerprint: SHA-256, lower-case hex; names: SANs, DNS in lower case, then IP addresses; dates: aware, UTC;
     key_type: one of KEY_TYPES or a similar word.
     """
 
@@ -86,7 +88,8 @@ def fingerprint(cert: x509.Certificate) -> str:
     return cert.fingerprint(hashes.SHA256()).hex()
 
 
-def _key_type(public_key: t.Any) -> str:
+def key_type(public_key: t.Any) -> str:
+    """One of KEY_TYPES, or a similar word."""
     if isinstance(public_key, rsa.RSAPublicKey):
         return f"rsa{public_key.key_size}"
     if isinstance(public_key, ec.EllipticCurvePublicKey):
@@ -103,12 +106,23 @@ def _issued_by(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _dns_names(cert: x509.Certificate) -> tuple[str, ...]:
+def _names(cert: x509.Certificate) -> tuple[str, ...]:
     try:
         names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+    dns = tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+    return dns + tuple(str(address) for address in names.get_values_for_type(x509.IPAddress))
+
+
+def issuer_of(cert: x509.Certificate) -> tuple[str, ...]:
+    """Who signed the certificate, in lower case: common name and key identifier (hex), as far as it says."""
+    names = [str(name.value) for name in cert.issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+    try:
+        key = cert.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        key = None
+    return (*(name.lower() for name in names), *([key.hex()] if key else []))
 
 
 def facts(cert: x509.Certificate) -> CertificateFacts:
@@ -119,10 +133,10 @@ def facts(cert: x509.Certificate) -> CertificateFacts:
             serial=cert.serial_number,
             subject=cert.subject.rfc4514_string(),
             issuer=cert.issuer.rfc4514_string(),
-            names=_dns_names(cert),
+            names=_names(cert),
             not_before=cert.not_valid_before_utc,
             not_after=cert.not_valid_after_utc,
-            key_type=_key_type(cert.public_key()),
+            key_type=key_type(cert.public_key()),
             self_signed=_issued_by(cert, cert),
         )
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
@@ -161,9 +175,13 @@ def private_key_pem(key: PrivateKey) -> bytes:
     )
 
 
+def _general_name(domain: str) -> x509.GeneralName:
+    return x509.IPAddress(ipaddress.ip_address(domain)) if is_address(domain) else x509.DNSName(domain)
+
+
 def make_csr(key: PrivateKey, domains: t.Iterable[str]) -> bytes:
     """A request in DER with the domains as SANs and an empty subject: CAs take the names from the SANs."""
-    names = x509.SubjectAlternativeName([x509.DNSName(domain) for domain in domains])
+    names = x509.SubjectAlternativeName([_general_name(domain) for domain in domains])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
@@ -225,7 +243,9 @@ __all__ = (
     "facts",
     "fingerprint",
     "generate_private_key",
+    "issuer_of",
     "key_matches",
+    "key_type",
     "load_certificates",
     "load_csr",
     "load_private_key",

@@ -29,7 +29,9 @@ options:
         type: str
         required: true
       domains:
-        description: DNS names, 100 at the most.
+        description:
+          - DNS names and IP addresses, 100 at the most, 25 with the profiles V(tlsserver) and V(shortlived).
+          - Let's Encrypt certifies IP addresses with the profile V(shortlived) only.
         type: list
         elements: str
         required: true
@@ -42,6 +44,17 @@ options:
         description:
           - Kind of certificate, one of those that the CA's directory lists, such as V(shortlived). Without it the CA chooses.
           - One that the CA does not offer fails the certificate before anything is ordered; the message lists those it does.
+        type: str
+      reuse_key:
+        description:
+          - Keep the private key of the certificate that O(output_dir) holds, for those who pin it (DANE). Not advised otherwise.
+          - Where there is none yet, or it is of another kind, a new one is made.
+        type: bool
+        default: false
+      preferred_chain:
+        description:
+          - Where the CA offers several chains, the root that the chain should lead to, by its common name or its key identifier (hexadecimal).
+          - If there is no such chain, the CA's own choice is taken, with a warning.
         type: str
       replaces:
         description: Identifier of the certificate that this one replaces (RFC 9773), as M(certfleet.sophos_xgs.xgs_cert_plan) returns it.
@@ -61,6 +74,10 @@ options:
     description:
       - URL of the account, as M(certfleet.sophos_xgs.acme_account) returns it. Without it the CA is asked by the key.
     type: str
+  concurrency:
+    description: How many requests to the CA may be under way at once.
+    type: int
+    default: 8
   order_timeout:
     description:
       - Seconds that the validation of an order may take, and its issuance again.
@@ -117,9 +134,21 @@ certificates:
       not_after: "2027-02-19T04:00:00Z"
   contains:
     failed:
-      description: Whether it could not be obtained; then C(msg), C(stage) and C(problem) say why.
+      description: Whether it could not be obtained; then C(msg) and C(stage) say why.
       type: bool
       returned: always
+    acme:
+      description: What the CA said, by the terms of RFC 8555. C(type), C(detail), C(status), C(subproblems) (one for each name), C(url), C(help_url).
+      type: dict
+      returned: when the CA refused
+    retry_at:
+      description: From when on it is worth trying again, in UTC.
+      type: str
+      returned: when the CA said so
+    unpause_url:
+      description: Where a person tells the CA to go on, after it has paused a name for failing too often.
+      type: str
+      returned: when the CA has paused it
     certificate_path:
       description: Certificate and chain, PEM.
       type: str
@@ -154,6 +183,8 @@ from ..module_utils._xgs.certificates import check_name
 from ..module_utils._xgs.window import Interrupted, Window, orderly_end
 from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
 
+MOST_AT_ONCE = 32
+
 ARGUMENTS = Arguments(
     spec={
         **acme_spec(),
@@ -170,6 +201,7 @@ ARGUMENTS = Arguments(
         "output_dir": {"type": "path", "required": True},
         "account_uri": {"type": "str"},
         "port_forward": {"type": "dict", "options": {**xgs_spec(), **forward_spec()}},
+        "concurrency": {"type": "int", "default": 8},
         "order_timeout": {"type": "int", "default": 300},
     },
     connection="port_forward",
@@ -192,7 +224,9 @@ def run(params: Params, check_mode: bool) -> Outcome:
     entries = [_entry(store, results[request.name], request in missing) for request in requests]
     facts = {"certificates": entries, "window": _opening(window)}
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
-    return Outcome(any(entry["changed"] for entry in entries), facts, failure=obtained.close_error or joined(errors))
+    warnings = [f"{name}: {text}" for name, result in results.items() for text in getattr(result, "warnings", ())]
+    changed = any(entry["changed"] for entry in entries)
+    return Outcome(changed, facts, warnings=warnings, failure=obtained.close_error or joined(errors))
 
 
 Results = t.Dict[str, t.Union[IssuedCertificate, FailedCertificate]]
@@ -214,6 +248,7 @@ def _obtain(store: Store, requests: list[CertificateRequest], window: Window | N
                 requests,
                 window=window or contextlib.nullcontext,
                 store=store,
+                concurrency=params["concurrency"],
                 timeout=params["order_timeout"],
             )
     except Interrupted as signal:
@@ -225,10 +260,12 @@ def _request(entry: Params) -> CertificateRequest:
         check_name(entry["name"])
         return CertificateRequest(
             entry["name"],
-            normalise_domains(entry["domains"]),
+            normalise_domains(entry["domains"], entry["profile"]),
             key_type=entry["key_type"],
             replaces=entry["replaces"],
             profile=entry["profile"] or None,
+            reuse_key=entry["reuse_key"],
+            preferred_chain=entry["preferred_chain"] or None,
         )
 
 
@@ -239,6 +276,10 @@ def _check(requests: list[CertificateRequest], params: Params) -> None:
             raise CertfleetError(
                 "two certificates have this name", stage="plan", certificate=name, remedy="Give each a name of its own."
             )
+    if not 1 <= params["concurrency"] <= MOST_AT_ONCE:
+        raise CertfleetError(
+            f"concurrency is {params['concurrency']}", stage="plan", remedy=f"Use a number from 1 to {MOST_AT_ONCE}."
+        )
     if params["port_forward"] and params["port_forward"]["lease"] < params["order_timeout"]:
         raise CertfleetError(
             f"the lease of {params['port_forward']['lease']} s ends before an order may, {params['order_timeout']} s",

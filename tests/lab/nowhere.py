@@ -13,6 +13,9 @@ class Nowhere:
     def unfinished(self, request: CertificateRequest) -> Progress | None:
         return None
 
+    def key_in_use(self, request: CertificateRequest) -> bytes | None:
+        return None
+
     def remember(self, request: CertificateRequest, progress: Progress) -> None:
         pass
 

@@ -274,7 +274,8 @@ class FaultProxy:
         """What the CA says."""
         passed = {name: fields[name] for name in _PASSED_ON if name in fields}
         got = self._pool.request(method, self.upstream + path, headers=passed, body=content, redirect=False, timeout=20)
-        kept = {name: value for name, value in got.headers.items() if name.lower() not in _OF_A_CONNECTION}
+        # Joined, where there are several of a name.
+        kept = {name: got.headers[name] for name in got.headers if name.lower() not in _OF_A_CONNECTION}
         return Answer(got.status, kept, got.data)
 
     def act(self, exchange: Exchange) -> Answer:

@@ -18,9 +18,11 @@ from .._x509 import generate_private_key, load_private_key, private_key_pem
 from .binding import ExternalAccountBinding
 from .client import AcmeClient, jwk
 from .errors import AcmeError, remedy_for
+from .transport import is_ambiguous
 
 if t.TYPE_CHECKING:
     from .._x509 import PrivateKey
+    from .transport import Reply
 
 # RFC 8555 §7.1.6: the holder's doing, or the CA's.
 GONE = ("deactivated", "revoked")
@@ -112,9 +114,8 @@ def ensure_account(
     obstacle = obstacle_to_registration(client, terms_agreed=terms_agreed, binding=binding)
     # What cannot be registered can only be looked up.
     new = not only_existing and obstacle is None
-    payload = _registration(client, wanted, terms_agreed, binding) if new else {"onlyReturnExisting": True}
     try:
-        reply = client.post(client.endpoint("newAccount"), payload, repeatable=not new)
+        reply = _register(client, _registration(client, wanted, terms_agreed, binding)) if new else _look_up(client)
     except CertfleetError as error:
         _explain(error, binding if new else None)
         if only_existing or obstacle is None or not (isinstance(error, AcmeError) and _says_none(error)):
@@ -131,6 +132,26 @@ def ensure_account(
         after = _contact(client.post(client.account_uri, {"contact": list(wanted)}).json)
     changed = created or sorted(after) != sorted(before)
     return Account(client.account_uri, created, changed, after, terms_of_service(client))
+
+
+def _look_up(client: AcmeClient) -> Reply:
+    return client.post(client.endpoint("newAccount"), {"onlyReturnExisting": True})
+
+
+def _register(client: AcmeClient, registration: dict[str, t.Any]) -> Reply:
+    """Not sent again blindly: who got no answer looks first what came of it."""
+    url = client.endpoint("newAccount")
+    try:
+        return client.post(url, registration, repeatable=False)
+    except CertfleetError as error:
+        if not is_ambiguous(error):
+            raise
+    try:
+        return _look_up(client)
+    except AcmeError as error:
+        if not _says_none(error):
+            raise
+    return client.post(url, registration, repeatable=False)
 
 
 def find_account(client: AcmeClient) -> Account | None:

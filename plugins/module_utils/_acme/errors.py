@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import typing as t
 
 from .._errors import CertfleetError
@@ -90,7 +91,7 @@ class AcmeError(CertfleetError):
     """A problem that the CA reported.
 
     typ: the whole URN; detail: cleaned; status: of HTTP, 0 where there was none;
-    retry_after: aware, None where the CA named no time; url: what was asked.
+    retry_after: aware, None where the CA named no time; url: what was asked; help_url: where the CA explains it.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class AcmeError(CertfleetError):
         status: int = 0,
         retry_after: datetime.datetime | None = None,
         url: str = "",
+        help_url: str = "",
         remedy: str | None = None,
         stage: str | None = None,
     ) -> None:
@@ -114,18 +116,33 @@ class AcmeError(CertfleetError):
         self.status = status
         self.retry_after = retry_after
         self.url = url
-        self.details = {"acme": self._for_machines()}
+        self.help_url = help_url
+        self.details = {key: value for key, value in self._for_machines() if value}
 
-    def _for_machines(self) -> dict[str, t.Any]:
-        parts = {
+    def _for_machines(self) -> t.Iterator[tuple[str, t.Any]]:
+        acme = {
             "type": self.typ,
             "detail": self.detail,
             "status": self.status,
             "subproblems": self.subproblems,
-            "retry_at": self.retry_after.strftime("%Y-%m-%dT%H:%M:%SZ") if self.retry_after else None,
             "url": self.url,
+            "help_url": self.help_url,
         }
-        return {key: value for key, value in parts.items() if value}
+        yield "acme", {key: value for key, value in acme.items() if value}
+        yield "retry_at", self.retry_after and f"{self.retry_after:%Y-%m-%dT%H:%M:%SZ}"
+        yield "unpause_url", self.unpause_url
+
+    @property
+    def unpause_url(self) -> str:
+        """Where a person resumes what the CA has paused, "" for any other problem (Boulder: in the detail)."""
+        found = re.search(r"https://[^\s\"'<>]+", self.detail) if self.is_a("paused") else None
+        return found.group().rstrip(".,;)") if found else ""
+
+    def concerns(self, names: t.Iterable[str]) -> bool:
+        """Whether the refusal is about these names, or a parent of one; else it is about all the account asks for."""
+        words = {word.strip(".:") for word in re.findall(r"[a-z0-9.:-]+", self.detail.lower())}
+        parents = {name.split(".", cut)[-1] for name in names for cut in range(max(1, name.count(".")))}
+        return "exact set" in self.detail.lower() or not words.isdisjoint(parents)
 
     @property
     def forgets_order(self) -> bool:
@@ -143,7 +160,13 @@ class AcmeError(CertfleetError):
 
     @classmethod
     def from_document(
-        cls, document: t.Any, *, status: int, url: str, retry_after: datetime.datetime | None = None
+        cls,
+        document: t.Any,
+        *,
+        status: int,
+        url: str,
+        retry_after: datetime.datetime | None = None,
+        help_url: str = "",
     ) -> AcmeError:
         """The error for a refused request, from the body of the reply (anything, if it is no problem document)."""
         main = subproblem(document)
@@ -162,6 +185,7 @@ class AcmeError(CertfleetError):
             status=status,
             retry_after=retry_after,
             url=url,
+            help_url=help_url,
         )
 
 

@@ -13,6 +13,7 @@ import typing as t
 
 from .._clock import Clock
 from .._errors import CertfleetError
+from .._names import is_address
 from .._x509 import CertificateFacts
 from .authorizations import Authorization
 from .challenge import Challenge
@@ -25,18 +26,27 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.2, 60.0
 
 @dataclasses.dataclass(frozen=True)
 class CertificateRequest:
-    """A wanted certificate. `domains` come from normalise_domains(); `replaces` is an ari_id()."""
+    """A wanted certificate.
+
+    domains: from normalise_domains(), DNS names and IP addresses; replaces: an ari_id(); reuse_key: keep the key that
+    the store knows; preferred_chain: common name or key identifier (hex) of the root that the chain should lead to.
+    """
 
     name: str
     domains: tuple[str, ...]
     key_type: str = "rsa2048"
     replaces: str | None = None
     profile: str | None = None
+    reuse_key: bool = False
+    preferred_chain: str | None = None
 
 
 @dataclasses.dataclass
 class IssuedCertificate:
-    """A certificate with its key; `challenged`: the CA connected to port 80 for it."""
+    """A certificate with its key.
+
+    challenged: the CA connected to port 80 for it; warnings: what is not quite as it was asked for.
+    """
 
     request: CertificateRequest
     private_key_pem: bytes = dataclasses.field(repr=False)
@@ -44,6 +54,7 @@ class IssuedCertificate:
     facts: CertificateFacts
     order_uri: str
     challenged: bool
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -79,11 +90,19 @@ class Store(t.Protocol):
     def unfinished(self, request: CertificateRequest) -> Progress | None:
         """What remember() was told last for just such a request, unless it has been issued since."""
 
+    def key_in_use(self, request: CertificateRequest) -> bytes | None:
+        """The key (PEM) that was issued() last for a request of that name, None where it is not there any more."""
+
     def remember(self, request: CertificateRequest, progress: Progress) -> None:
         """Called before the CA is asked for an order, and again as soon as its URL is known."""
 
     def issued(self, request: CertificateRequest, progress: Progress, chain_pem: bytes) -> None:
         """Called at once after the download."""
+
+
+def identifier(domain: str) -> dict[str, str]:
+    """A name of a certificate as the CA takes it (RFC 8555 §7.1.4, RFC 8738 §3)."""
+    return {"type": "ip" if is_address(domain) else "dns", "value": domain}
 
 
 class Order:
@@ -99,6 +118,7 @@ class Order:
         self.progress = Progress(b"", b"", "")
         self.chain_pem = b""
         self.facts: CertificateFacts | None = None
+        self.warnings: list[str] = []
         self.error: CertfleetError | None = None
         # Why the last poll told nothing.
         self.trouble: CertfleetError | None = None
@@ -118,7 +138,7 @@ class Order:
         """Whether the CA's order is for the names asked for, and for no others."""
         listed = [item for item in self._list("identifiers") if isinstance(item, dict)]
         named = {(str(item.get("type")), str(item.get("value")).lower()) for item in listed}
-        return named == {("dns", domain) for domain in self.request.domains}
+        return named == {tuple(identifier(domain).values()) for domain in self.request.domains}
 
     @property
     def authorization_urls(self) -> list[str]:
@@ -151,8 +171,17 @@ class Order:
             if self.error is not None or self.facts is None:
                 yield FailedCertificate(request, self.error or CertfleetError("the order was not finished"))
             else:
-                key_pem = self.progress.key_pem
-                yield IssuedCertificate(request, key_pem, self.chain_pem, self.facts, self.uri, self.challenged)
+                key_pem, found = self.progress.key_pem, (self.facts, self.uri, self.challenged, self.warnings)
+                yield IssuedCertificate(request, key_pem, self.chain_pem, *found)
 
 
-__all__ = ("CertificateRequest", "FailedCertificate", "IssuedCertificate", "ObtainResult", "Order", "Progress", "Store")
+__all__ = (
+    "CertificateRequest",
+    "FailedCertificate",
+    "IssuedCertificate",
+    "ObtainResult",
+    "Order",
+    "Progress",
+    "Store",
+    "identifier",
+)

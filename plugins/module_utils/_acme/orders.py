@@ -15,27 +15,16 @@ whatever point, is taken up by the next one: same order, same key, no second cer
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
-import threading
 import typing as t
 
 from .._clock import Clock, Deadline
 from .._errors import CertfleetError
-from .._libraries import josepy
-from .._x509 import (
-    check_issued,
-    facts,
-    generate_private_key,
-    load_certificates,
-    load_csr,
-    make_csr,
-    private_key_pem,
-    split_pem,
-)
 from . import authorizations
+from .beginning import Beginning
 from .challenge import Challenge
 from .client import AcmeClient
-from .errors import AcmeError, AcmeNetworkError, clean
+from .errors import AcmeError, AcmeNetworkError
+from .issuance import Issuance
 from .order import (
     FIRST_PAUSE,
     CertificateRequest,
@@ -46,8 +35,7 @@ from .order import (
     Progress,
     Store,
 )
-from .renewal import decide
-from .transport import origin
+from .session import Session
 
 # Seconds for giving up what is left of failed orders.
 CLEANUP = 20.0
@@ -64,19 +52,17 @@ def _alive(orders: t.Iterable[Order], *states: str) -> list[Order]:
 class _Engine:
     """The phases of a run. Each does one thing for all orders in parallel; an order that fails drops out."""
 
-    def __init__(
-        self, client: AcmeClient, store: Store, pool: concurrent.futures.Executor, timeout: float, clock: Clock
-    ) -> None:
-        self._client = client
-        self._store = store
+    def __init__(self, session: Session, pool: concurrent.futures.Executor) -> None:
+        self._session = session
+        self._client = session.client
+        self._clock = session.clock
         self._pool = pool
-        self._timeout = timeout
-        self._clock = clock
-        self._storing = threading.Lock()
+        self._issuance = Issuance(session)
+        self._beginning = Beginning(session, self._issuance)
         self.close_error: CertfleetError | None = None
 
     def run(self, orders: t.Sequence[Order], window: Window) -> None:
-        self._each(self._begin, [(order,) for order in orders])
+        self._each(self._beginning.begin, [(order,) for order in orders])
         self._read_authorizations([order for order in _alive(orders, "pending") if not order.authorizations])
         self._each(self._find_challenges, [(order,) for order in _alive(orders, "pending")])
         pending = _alive(orders, "pending")
@@ -87,9 +73,9 @@ class _Engine:
         self._await([order for order in pending if not order.challenges], "pending")
         # Further than ready are only those that an earlier run finalised.
         self._explain([order for order in _alive(orders) if order.status not in ("ready", "processing", "valid")])
-        self._each(self._finalize, [(order,) for order in _alive(orders, "ready")])
+        self._each(self._issuance.finalize, [(order,) for order in _alive(orders, "ready")])
         self._await(_alive(orders, "ready", "processing"), "ready", "processing")
-        self._each(self._download, [(order,) for order in _alive(orders) if order.facts is None])
+        self._each(self._issuance.download, [(order,) for order in _alive(orders) if order.facts is None])
         self._give_up(orders)
 
     def _each(self, step: t.Callable[..., None], items: t.Iterable[tuple[t.Any, ...]]) -> None:
@@ -105,102 +91,7 @@ class _Engine:
 
         list(self._pool.map(guarded, items))
 
-    def _deadline(self) -> Deadline:
-        return Deadline(self._clock, self._timeout)
-
-    def _post(self, url: str, payload: dict[str, t.Any] | None, **options: t.Any) -> t.Any:
-        return self._client.post(url, payload, deadline=self._deadline(), **options)
-
-    # Before the window: what an earlier run left
-
-    def _begin(self, order: Order) -> None:
-        """Go on with the order of an earlier run, or start anew."""
-        left = self._unfinished(order)
-        if left is None or not left.order_uri:
-            # Without a URL the order is lost, if there is one at all. The key is as good as new.
-            self._create(order, left)
-        elif not self._resume(order, left):
-            self._create(order, None)
-
-    def _unfinished(self, order: Order) -> Progress | None:
-        with self._storing:
-            found = [self._store.unfinished(request) for request in order.requests]
-        own = [left for left in found if left is not None and left.account_uri == self._client.account_uri]
-        return own[0] if own else None
-
-    def _resume(self, order: Order, left: Progress) -> bool:
-        """Read the order again. False when it leads nowhere; an error when the CA cannot tell now."""
-        if origin(left.order_uri) != origin(self._client.directory_url):
-            return False
-        order.progress, order.uri = left, left.order_uri
-        try:
-            order.document = self._post(order.uri, None).json
-            if not order.fits:
-                return False
-            if order.status == "pending":
-                self._fetch_authorizations(order)
-                return all(each.status in ("pending", "valid") for each in order.authorizations)
-            if order.status == "valid":
-                self._download(order)
-                # Who was killed months ago left nothing worth having.
-                return order.facts is not None and not decide(order.facts, now=self._clock.now()).due
-        except AcmeError as error:
-            if not error.forgets_order:
-                raise
-            return False
-        return order.status in ("ready", "processing")
-
-    # Before the window: new orders
-
-    def _create(self, order: Order, left: Progress | None) -> None:
-        request = order.request
-        order.authorizations, order.facts = [], None
-        payload: dict[str, t.Any] = {"identifiers": [{"type": "dns", "value": domain} for domain in request.domains]}
-        if request.profile is not None:
-            self._check_profile(request.profile)
-            payload["profile"] = request.profile
-        # RFC 9773 §5: only where the CA offers renewal information.
-        replaces = request.replaces if "renewalInfo" in self._client.directory else None
-        # First of all, so that a disk which takes nothing costs no order.
-        self._remember(order, left or self._new_key(request))
-        reply = self._new_order(payload, replaces)
-        order.uri, order.document = reply.location, reply.json
-        self._remember(order, dataclasses.replace(order.progress, order_uri=order.uri))
-        if not order.fits:
-            raise AcmeError("the CA's order is for other names than those asked for", url=order.uri)
-        if origin(order.uri) != origin(self._client.directory_url):
-            raise AcmeError("the CA names an order outside its own server", url=order.uri)
-
-    def _new_key(self, request: CertificateRequest) -> Progress:
-        key = generate_private_key(request.key_type)
-        return Progress(private_key_pem(key), make_csr(key, request.domains), self._client.account_uri or "")
-
-    def _remember(self, order: Order, progress: Progress) -> None:
-        order.progress = progress
-        with self._storing:
-            for request in order.requests:
-                self._store.remember(request, progress)
-
-    def _check_profile(self, profile: str) -> None:
-        offered = self._client.directory.get("meta", {}).get("profiles") or {}
-        if profile not in offered:
-            listed = ", ".join(clean(name) for name in offered)
-            raise CertfleetError(
-                f"the CA does not offer the profile {profile!r}",
-                remedy=f"It offers: {listed}." if listed else "It offers none: leave profile out.",
-            )
-
-    def _new_order(self, payload: dict[str, t.Any], replaces: str | None) -> t.Any:
-        url = self._client.endpoint("newOrder")
-        if replaces is None:
-            return self._post(url, payload)
-        try:
-            return self._post(url, dict(payload, replaces=replaces))
-        except AcmeError as error:
-            # alreadyReplaced, above all; but CAs refuse a certificate that they do not know in many ways.
-            if not 400 <= error.status < 500 or error.status == 429:
-                raise
-        return self._post(url, payload)
+    # Before the window
 
     def _read_authorizations(self, orders: t.Sequence[Order]) -> None:
         """Read all authorizations of the orders, in parallel and without regard to which order is whose."""
@@ -208,14 +99,8 @@ class _Engine:
             order.authorizations = []
         self._each(self._read_authorization, [(order, url) for order in orders for url in order.authorization_urls])
 
-    def _fetch_authorizations(self, order: Order) -> None:
-        """As _read_authorizations() for one order; what fails is raised."""
-        order.authorizations = []
-        for url in order.authorization_urls:
-            self._read_authorization(order, url)
-
     def _read_authorization(self, order: Order, url: str) -> None:
-        order.authorizations.append(authorizations.fetch(self._client, url, self._deadline()))
+        order.authorizations.append(authorizations.fetch(self._client, url, self._session.deadline()))
 
     @staticmethod
     def _find_challenges(order: Order) -> None:
@@ -223,6 +108,8 @@ class _Engine:
         if any(each.status not in ("pending", "valid") for each in order.authorizations):
             raise authorizations.failure(order.document, order.uri, order.authorizations)
         for authorization in order.authorizations:
+            if authorization.name not in order.request.domains:
+                raise AcmeError("the CA's authorization is for another name than those asked for", url=order.uri)
             if authorization.status == "pending":
                 order.challenges.append(authorization.http01())
 
@@ -251,7 +138,7 @@ class _Engine:
     def _answer(self, order: Order, challenge: Challenge) -> None:
         order.challenged = True
         try:
-            self._post(challenge.url, {})
+            self._session.post(challenge.url, {})
         except AcmeError as error:
             # Answered before, by a repetition or another order of the same name: the order tells how it ends.
             if error.status not in (400, 409):
@@ -259,7 +146,7 @@ class _Engine:
 
     def _await(self, orders: t.Sequence[Order], *states: str) -> None:
         """Poll the orders until none is in one of these states, or the time is over."""
-        deadline = self._deadline()
+        deadline = self._session.deadline()
         for order in orders:
             order.schedule(FIRST_PAUSE, self._clock)
         while orders and not deadline.over:
@@ -275,7 +162,7 @@ class _Engine:
     def _poll(self, order: Order) -> None:
         order.trouble, retry_after = None, None
         try:
-            reply = self._post(order.uri, None)
+            reply = self._session.post(order.uri, None)
             order.document, retry_after = reply.json, reply.retry_after
         except (AcmeError, AcmeNetworkError) as error:
             if isinstance(error, AcmeError) and error.ends_order:
@@ -290,31 +177,6 @@ class _Engine:
         self._read_authorizations(orders)
         for order in _alive(orders):
             order.fail(authorizations.failure(order.document, order.uri, order.authorizations))
-
-    def _finalize(self, order: Order) -> None:
-        try:
-            reply = self._post(order.url_of("finalize"), {"csr": josepy.encode_b64jose(order.progress.csr_der)})
-        except AcmeError as error:
-            # So the CA answers a repetition, when the first answer was lost.
-            if not error.is_a("orderNotReady"):
-                raise
-            return
-        order.document = reply.json
-
-    def _download(self, order: Order) -> None:
-        if order.status != "valid":
-            raise authorizations.failure(order.document, order.uri, ())
-        accept = "application/pem-certificate-chain"
-        chain_pem = self._post(order.url_of("certificate"), None, accept=accept).body
-        chain = load_certificates(chain_pem)
-        # The CSR stands for the key: to load an RSA key again costs 46 ms (measured).
-        check_issued(chain, load_csr(order.progress.csr_der), order.request.domains, self._clock.now())
-        # Nothing but certificates goes on to a firewall (RFC 8555 §11.4).
-        order.chain_pem = b"".join(block for block in split_pem(chain_pem) if b"BEGIN CERTIFICATE" in block)
-        with self._storing:
-            for each in order.requests:
-                self._store.issued(each, order.progress, order.chain_pem)
-        order.facts = facts(chain[0])
 
     def _give_up(self, orders: t.Sequence[Order]) -> None:
         """Deactivate what failed orders left pending, unless another order stands on it."""
@@ -333,19 +195,20 @@ class _Engine:
 def _waves(requests: t.Sequence[CertificateRequest]) -> list[list[Order]]:
     """The orders for the requests. Equal requests share one.
 
-    Those that differ in the key alone come one after the other, because a CA may hand out the same order for the
-    same names as long as it is not finished (Boulder does).
+    Those for the same names that differ otherwise come one after the other, because a CA may hand out the same order
+    for the same names as long as it is not finished (Boulder does).
     """
     waves: list[list[Order]] = []
-    by_names: dict[t.Any, dict[str, Order]] = {}
+    by_names: dict[t.Any, dict[t.Any, Order]] = {}
     for request in requests:
         same_names = by_names.setdefault((frozenset(request.domains), request.profile), {})
-        if request.key_type in same_names:
-            same_names[request.key_type].requests.append(request)
+        kind = (request.key_type, request.reuse_key, request.preferred_chain)
+        if kind in same_names:
+            same_names[kind].requests.append(request)
             continue
         if len(same_names) == len(waves):
             waves.append([])
-        order = same_names[request.key_type] = Order(request)
+        order = same_names[kind] = Order(request)
         waves[len(same_names) - 1].append(order)
     return waves
 
@@ -369,7 +232,7 @@ def obtain(
     """
     waves = _waves(requests)
     pool = concurrent.futures.ThreadPoolExecutor(concurrency, thread_name_prefix="acme")
-    engine = _Engine(client, store, pool, timeout, clock or client.clock)
+    engine = _Engine(Session(client, store, timeout, clock or client.clock), pool)
     try:
         for orders in waves:
             engine.run(orders, window)

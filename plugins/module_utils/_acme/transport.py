@@ -16,6 +16,7 @@ import email.utils
 import enum
 import json
 import random
+import re
 import ssl
 import threading
 import typing as t
@@ -88,9 +89,14 @@ class Reply:
             raise AcmeNetworkError("the CA's answer is not a JSON object", url=self.url)
         return document
 
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
+    def links(self, relation: str) -> list[str]:
+        """The absolute URLs of the Link headers with this relation (RFC 8288 §3)."""
+        found = re.findall(r"<([^>]*)>([^<]*)", self.headers.get("Link", ""))
+        return [
+            urllib.parse.urljoin(self.url, target)
+            for target, parameters in found
+            if re.search(rf';\s*rel="?([^",;]* )?{relation}[ ",;]', f"{parameters};", re.IGNORECASE)
+        ]
 
     @property
     def location(self) -> str:
@@ -119,6 +125,12 @@ class Unsuccessful(Exception):
         self.failure = failure
         self.error = error
         self.retry_after = retry_after
+
+
+def is_ambiguous(error: Exception) -> bool:
+    """Whether the request that failed so may have had its effect all the same."""
+    miss = error.__cause__
+    return isinstance(miss, Unsuccessful) and not RETRIES[miss.failure].clean
 
 
 def parse_retry_after(value: str | None, now: datetime.datetime, date: str | None = None) -> datetime.datetime | None:
@@ -363,7 +375,13 @@ def _refusal(reply: Reply) -> Exception:
         return AcmeNetworkError(f"the CA answers with HTTP status {reply.status}, which is not followed", url=reply.url)
     # Where it is some proxy's page, nothing of it is worth showing.
     document = _document(reply.body)
-    error = AcmeError.from_document(document, status=reply.status, url=reply.url, retry_after=reply.retry_after)
+    error = AcmeError.from_document(
+        document,
+        status=reply.status,
+        url=reply.url,
+        retry_after=reply.retry_after,
+        help_url=next(iter(reply.links("help")), ""),
+    )
     failure = _failure(error)
     return error if failure is None else Unsuccessful(failure, error, reply.retry_after)
 
@@ -382,4 +400,14 @@ def _failure(error: AcmeError) -> Failure | None:
     return None
 
 
-__all__ = ("RETRIES", "Failure", "Reply", "Rule", "Transport", "Unsuccessful", "origin", "parse_retry_after")
+__all__ = (
+    "RETRIES",
+    "Failure",
+    "Reply",
+    "Rule",
+    "Transport",
+    "Unsuccessful",
+    "is_ambiguous",
+    "origin",
+    "parse_retry_after",
+)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
         (["BÜCHER.example", "xn--bcher-kva.example"], ("xn--bcher-kva.example",)),
         (["faß.example"], ("xn--fa-hia.example",)),
         (["例え。テスト"], ("xn--r8jz45g.xn--zckzah",)),
+        (["192.0.2.1", "2001:DB8:0::1"], ("192.0.2.1", "2001:db8::1")),
         (["1.example.com"], ("1.example.com",)),
         ([f"{'a' * 63}.example.com"], (f"{'a' * 63}.example.com",)),
         ([".".join("abcdefghij")], ("a.b.c.d.e.f.g.h.i.j",)),
@@ -38,8 +39,8 @@ def test_accepts(names: list[str], expected: tuple[str, ...]) -> None:
         ("a.example.com:80", "port"),
         ("a.example.com/path", "path"),
         ("a.example.com b.example.com", "white space"),
-        ("192.0.2.1", "IP address"),
-        ("2001:db8::1", "IP address"),
+        ("192.0.2", "IP address"),
+        ("fe80::1%eth0", "IP address"),
         ("[2001:db8::1]", "IP address"),
         ("\uff11\uff19\uff12.0.2.1", "IP address"),
         ("localhost", "single label"),
@@ -70,6 +71,21 @@ def test_refuses_and_says_which(name: str, word: str) -> None:
 def test_refuses_what_is_no_list_of_names(names: object) -> None:
     with pytest.raises(CertfleetError):
         normalise_domains(names)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("profile", "names", "says"),
+    [
+        ("classic", ["192.0.2.1"], "IP address"),
+        ("tlsserver", ["2001:db8::1"], "IP address"),
+        ("tlsserver", [f"n{number}.example.com" for number in range(26)], "26 names"),
+        ("shortlived", [f"n{number}.example.com" for number in range(26)], "26 names"),
+    ],
+)
+def test_refuses_what_the_profile_does_not_have(profile: str, names: list[str], says: str) -> None:
+    with pytest.raises(CertfleetError, match=says):
+        normalise_domains(names, profile)
+    assert normalise_domains(names)
 
 
 def test_refuses_more_than_a_hundred() -> None:

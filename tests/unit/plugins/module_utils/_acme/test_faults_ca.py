@@ -282,7 +282,9 @@ def _params(bench: Bench, tmp_path: Path, *lists: list[str]) -> dict[str, Any]:
             "name": f"c{number}",
             "domains": domains,
             "key_type": "ec256",
-            "profile": None,
+            "profile": "classic",
+            "reuse_key": False,
+            "preferred_chain": None,
             "replaces": None,
             "fingerprint": None,
         }
@@ -299,6 +301,7 @@ def _params(bench: Bench, tmp_path: Path, *lists: list[str]) -> dict[str, Any]:
         "certificates": certificates,
         "output_dir": str(tmp_path / "out"),
         "port_forward": None,
+        "concurrency": 8,
         "order_timeout": 30,
     }
 

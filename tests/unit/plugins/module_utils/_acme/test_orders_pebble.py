@@ -31,6 +31,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders 
 )
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 
+from lab.nowhere import Nowhere
 from lab.pebble import DAY, AcmeCa
 from lab.ports import free_port
 
@@ -45,14 +46,11 @@ class Ca(AcmeCa):
             super().check_health(timeout)
 
 
-class Store:
+class Store(Nowhere):
     """Writes down in which order it is called."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
-
-    def unfinished(self, request: CertificateRequest) -> Progress | None:
-        return None
 
     def remember(self, request: CertificateRequest, progress: Progress) -> None:
         assert b"PRIVATE" in progress.key_pem
