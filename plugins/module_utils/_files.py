@@ -49,17 +49,29 @@ def _write_temporary(path: str, data: bytes) -> str:
 
 def write_private(path: str, data: bytes) -> None:
     """Put the data into a file of mode 0600, at once or not at all. CertfleetError when that fails."""
-    path = os.path.abspath(path)
+    write_private_files({path: data})
+
+
+def write_private_files(files: t.Mapping[str, bytes]) -> None:
+    """As write_private() for several files of one directory, one after the other; but the directory, which takes as
+    long as a file to reach the disk, does so once.
+    """
+    path = ""
     try:
-        temporary = _write_temporary(path, data)
-        try:
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        _sync_directory(os.path.dirname(path))
+        for path, data in files.items():
+            _replace(os.path.abspath(path), data)
+        _sync_directory(os.path.dirname(os.path.abspath(path)))
     except OSError as error:
         raise _failed("write", path, error) from error
+
+
+def _replace(path: str, data: bytes) -> None:
+    temporary = _write_temporary(path, data)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def create_private(path: str, data: bytes) -> bool:
@@ -83,11 +95,10 @@ def create_private(path: str, data: bytes) -> bool:
 
 
 def unlink(path: str) -> None:
-    """Remove a file, if it is there, for good."""
+    """Remove a file, if it is there."""
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-            _sync_directory(os.path.dirname(os.path.abspath(path)))
     except OSError as error:
         raise _failed("remove", path, error) from error
 
@@ -184,4 +195,5 @@ __all__ = (
     "remove_leftovers",
     "unlink",
     "write_private",
+    "write_private_files",
 )

@@ -18,7 +18,6 @@ __all__ = (
     "InvalidSignature",
     "UnsupportedAlgorithm",
     "acme_jws",
-    "acme_messages",
     "ec",
     "hashes",
     "idna",
@@ -37,7 +36,6 @@ try:
     import josepy
     import urllib3
     from acme import jws as acme_jws
-    from acme import messages as acme_messages
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization

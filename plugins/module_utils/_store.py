@@ -24,7 +24,15 @@ from ._acme.orders import CertificateRequest, IssuedCertificate, Progress
 from ._acme.renewal import decide
 from ._clock import Clock
 from ._errors import CertfleetError
-from ._files import hold_lock, make_private_directory, read_private, remove_leftovers, unlink, write_private
+from ._files import (
+    hold_lock,
+    make_private_directory,
+    read_private,
+    remove_leftovers,
+    unlink,
+    write_private,
+    write_private_files,
+)
 
 KEY, CHAIN, ORDER = "privkey.pem", "fullchain.pem", "order.json"
 UNFINISHED, LOCK = "unfinished.json", "lock"
@@ -101,10 +109,9 @@ class Store:
     def issued(self, request: CertificateRequest, progress: Progress, chain_pem: bytes) -> None:
         # A chain must never stand beside another's key. Whoever dies between these finds all he needs in UNFINISHED.
         unlink(self.path(request, CHAIN))
-        write_private(self.path(request, KEY), progress.key_pem)
         order = {"order_uri": progress.order_uri, "domains": list(request.domains)}
-        write_private(self.path(request, ORDER), json.dumps(order).encode())
-        write_private(self.path(request, CHAIN), chain_pem)
+        contents = {KEY: progress.key_pem, ORDER: json.dumps(order).encode(), CHAIN: chain_pem}
+        write_private_files({self.path(request, file): data for file, data in contents.items()})
         unlink(self.path(request, UNFINISHED))
 
     def find(self, request: CertificateRequest, not_this: str | None) -> IssuedCertificate | None:

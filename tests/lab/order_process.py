@@ -16,9 +16,10 @@ import re
 import signal
 import sys
 from pathlib import PurePath
+from types import ModuleType
 from typing import Any
 
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _store
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _files, _store
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import account
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.client import AcmeClient
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders import CertificateRequest, obtain
@@ -53,8 +54,8 @@ def main() -> None:
             with points.around(f"POST {found[1] if found else url}"):
                 return super().post(url, *rest, **options)
 
-    for name, about in (("write_private", "write"), ("unlink", "unlink")):
-        _wrap(name, about, points)
+    _wrap(_files, "_replace", "write", points)
+    _wrap(_store, "unlink", "unlink", points)
     client = Client(
         task["directory_url"], account.load_account_key(content=task["account_key"]), ca_path=task["ca_path"]
     )
@@ -70,14 +71,14 @@ def main() -> None:
     print(json.dumps({"order_uri": one.order_uri, "key": one.private_key_pem.decode()}))  # type: ignore[union-attr]
 
 
-def _wrap(name: str, about: str, points: Points) -> None:
-    original = getattr(_store, name)
+def _wrap(module: ModuleType, name: str, about: str, points: Points) -> None:
+    original = getattr(module, name)
 
     def wrapped(path: str, *rest: Any) -> Any:
         with points.around(f"{about} {PurePath(path).name}"):
             return original(path, *rest)
 
-    setattr(_store, name, wrapped)
+    setattr(module, name, wrapped)
 
 
 if __name__ == "__main__":

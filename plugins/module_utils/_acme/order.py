@@ -20,7 +20,7 @@ from .challenge import Challenge
 from .errors import AcmeError, clean
 
 # Seconds: the first pause before a poll, its growth, its end; and what is believed of a Retry-After.
-FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.1, 1.6, 5.0
+FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.05, 1.6, 5.0
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 60.0
 
 
@@ -85,7 +85,10 @@ class Progress:
 
 
 class Store(t.Protocol):
-    """Keeps what must survive a crash. Called by one thread at a time; a CertfleetError fails that certificate."""
+    """Keeps what must survive a crash. Several threads call it, each for a certificate of its own.
+
+    A CertfleetError fails that certificate.
+    """
 
     def unfinished(self, request: CertificateRequest) -> Progress | None:
         """What remember() was told last for just such a request, unless it has been issued since."""

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import threading
 import typing as t
 
 from .._clock import Clock, Deadline
@@ -26,7 +25,6 @@ class Session:
         self.clock = clock
         self._timeout = timeout
         self._store = store
-        self._storing = threading.Lock()
 
     def deadline(self) -> Deadline:
         """For a step that begins now."""
@@ -38,27 +36,23 @@ class Session:
 
     def unfinished(self, order: Order) -> list[Progress]:
         """What earlier runs left of the order."""
-        with self._storing:
-            found = [self._store.unfinished(request) for request in order.requests]
+        found = [self._store.unfinished(request) for request in order.requests]
         return [left for left in found if left is not None]
 
     def key_in_use(self, request: CertificateRequest) -> bytes | None:
         """The key (PEM) of the request's certificate so far."""
-        with self._storing:
-            return self._store.key_in_use(request)
+        return self._store.key_in_use(request)
 
     def remember(self, order: Order, progress: Progress) -> None:
         """Set the order's progress, and store it."""
         order.progress = progress
-        with self._storing:
-            for request in order.requests:
-                self._store.remember(request, progress)
+        for request in order.requests:
+            self._store.remember(request, progress)
 
     def issued(self, order: Order) -> None:
         """Store what came of the order."""
-        with self._storing:
-            for request in order.requests:
-                self._store.issued(request, order.progress, order.chain_pem)
+        for request in order.requests:
+            self._store.issued(request, order.progress, order.chain_pem)
 
 
 __all__ = ("Session",)
