@@ -173,7 +173,7 @@ def _alone(path: str) -> t.Iterator[None]:
 
 def _command(thumbprint: str, path: str, redirect: bool, log_path: t.Optional[str]) -> t.List[str]:
     """The program, which comes by stdin, and its arguments."""
-    # Isolated, lest modules in the working directory get imported; one word, since a thumbprint may begin with a hyphen.
+    # Isolated, lest modules in the working directory get imported. A thumbprint may begin with a hyphen: one word.
     command = [sys.executable, "-I", "-", "--detach", f"--thumbprint={thumbprint}", "--lease-file", path]
     if not redirect:
         command.append("--no-redirect")

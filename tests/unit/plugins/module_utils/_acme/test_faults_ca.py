@@ -299,6 +299,7 @@ def _params(bench: Bench, tmp_path: Path, *lists: list[str]) -> dict[str, Any]:
         "certificates": certificates,
         "output_dir": str(tmp_path / "out"),
         "port_forward": None,
+        "listen": None,
         "order_timeout": 30,
     }
 
