@@ -10,12 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _responder
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account import load_account_key, thumbprint
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.client import AcmeClient
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders import (
@@ -23,6 +19,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders 
     IssuedCertificate,
     obtain,
 )
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._responder_thread import Listener
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._store import Store
 
 
@@ -31,19 +28,15 @@ def main(job_file: str) -> int:
     key = load_account_key(path=job["account_key"])
     client = AcmeClient(job["directory_url"], key, ca_path=job["ca_file"])
     client.account_uri = job["account_uri"]
-    lease = Path(job["out"]) / "lease.json"
-
-    @contextlib.contextmanager
-    def window() -> Iterator[None]:
-        lease.write_text(json.dumps({"expires": time.time() + 600}))
-        listener = _responder.listen("127.0.0.1", job["http_port"])
-        responder = _responder.Responder(listener, thumbprint(key), str(lease))
-        threading.Thread(target=responder.serve, daemon=True).start()
-        yield
-        lease.unlink()
-
     requests = [CertificateRequest(names[0], tuple(names), key_type="ec256") for names in job["certificates"]]
-    done = obtain(client, requests, window=window, store=Store(job["out"]), concurrency=job["concurrency"])
+    with Listener(f"127.0.0.1:{job['http_port']}")(thumbprint(key)):
+        done = obtain(
+            client,
+            requests,
+            window=contextlib.nullcontext,
+            store=Store(job["out"]),
+            concurrency=job["concurrency"],
+        )
     failed = [result for result in done.results if not isinstance(result, IssuedCertificate)]
     for result in failed:
         print(result.error, file=sys.stderr)

@@ -5,9 +5,6 @@
 
 """Time as the library sees it, so that a test can replace it."""
 
-from __future__ import annotations
-
-import dataclasses
 import datetime
 import time
 import typing as t
@@ -28,15 +25,12 @@ class Clock:
         time.sleep(max(0.0, seconds))
 
 
-@dataclasses.dataclass
 class Deadline:
     """A point in time, `seconds` from its making, after which waiting ends."""
 
-    clock: Clock
-    seconds: float
-
-    def __post_init__(self) -> None:
-        self._end = self.clock.monotonic() + self.seconds
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self.clock = clock
+        self._end = clock.monotonic() + seconds
 
     @property
     def remaining(self) -> float:

@@ -5,8 +5,6 @@
 
 """The one kind of error that a user sees: what went wrong, where, and what to do next."""
 
-from __future__ import annotations
-
 import contextlib
 import typing as t
 
@@ -27,10 +25,10 @@ class CertfleetError(Exception):
         problem: str,
         *,
         remedy: str = "",
-        stage: str | None = None,
-        firewall: str | None = None,
-        certificate: str | None = None,
-        details: dict[str, t.Any] | None = None,
+        stage: t.Optional[str] = None,
+        firewall: t.Optional[str] = None,
+        certificate: t.Optional[str] = None,
+        details: t.Optional[t.Dict[str, t.Any]] = None,
     ) -> None:
         super().__init__(problem)
         self.problem = problem
@@ -40,7 +38,9 @@ class CertfleetError(Exception):
         self.certificate = certificate
         self.details = details or {}
 
-    def locate(self, *, stage: str | None = None, firewall: str | None = None, certificate: str | None = None) -> None:
+    def locate(
+        self, *, stage: t.Optional[str] = None, firewall: t.Optional[str] = None, certificate: t.Optional[str] = None
+    ) -> None:
         """Fill in what the place of the error did not know; what it knew stays."""
         self.stage = self.stage or stage
         self.firewall = self.firewall or firewall
@@ -57,7 +57,7 @@ class CertfleetError(Exception):
 
 
 @contextlib.contextmanager
-def stage(name: str, *, firewall: str | None = None, certificate: str | None = None) -> t.Iterator[None]:
+def stage(name: str, *, firewall: t.Optional[str] = None, certificate: t.Optional[str] = None) -> t.Iterator[None]:
     """Everything that fails inside is reported as of this stage, firewall and certificate."""
     try:
         yield
@@ -66,7 +66,7 @@ def stage(name: str, *, firewall: str | None = None, certificate: str | None = N
         raise
 
 
-def joined(errors: t.Sequence[CertfleetError]) -> CertfleetError | None:
+def joined(errors: t.Sequence[CertfleetError]) -> t.Optional[CertfleetError]:
     """Several failures told as one: the first, and the others in words. None when there is none."""
     if not errors:
         return None

@@ -5,8 +5,6 @@
 
 """Files that hold keys: nobody else reads them, and nobody ever sees half of one."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -3,12 +3,9 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""Start and stop the responder on the host where this runs. Standard library only, for Python 3.7 and newer."""
-
-from __future__ import annotations
+"""Start and stop the responder on the host where this runs. Standard library only, for Python 3.6 and newer."""
 
 import contextlib
-import dataclasses
 import fcntl
 import http.client
 import inspect
@@ -32,13 +29,12 @@ from ._files import make_private_directory, write_private
 START_TIMEOUT = 15.0
 STOP_TIMEOUT = 10.0
 PROBE_TIMEOUT = 2.0
-POLL = 0.1
+POLL = 0.02
 # A lease with less than this left may be found over at any moment: it is not extended any more.
 LAST_MOMENT = 2 * _responder.LEASE_CHECK
 
 
-@dataclasses.dataclass(frozen=True)
-class Started:
+class Started(t.NamedTuple):
     """A running responder. `changed`: it was started now; `expires`: seconds since 1970."""
 
     changed: bool
@@ -47,7 +43,8 @@ class Started:
     expires: float
 
 
-def _endpoint(address: str, port: int) -> str:
+def endpoint(address: str, port: int) -> str:
+    """ADDRESS:PORT, as one writes it."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
@@ -66,7 +63,7 @@ def lease_file(address: str, port: int) -> str:
     return os.path.join(directory, "responder-" + re.sub(r"[^0-9a-f]", "_", address) + f"-{port}.json")
 
 
-def _read_lease(path: str) -> dict[str, t.Any] | None:
+def _read_lease(path: str) -> t.Optional[t.Dict[str, t.Any]]:
     """The lease, None when there is none or its time is over."""
     try:
         with open(path, encoding="ascii") as file:
@@ -80,12 +77,16 @@ def _write_lease(path: str, expires: float, pid: int) -> None:
     write_private(path, json.dumps({"expires": expires, "pid": pid}).encode())
 
 
-def _ask(address: str, port: int, token: str) -> str | None:
-    """What the address serves for a token, None when nothing listens there."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
-    connection = http.client.HTTPConnection(reachable, port, timeout=PROBE_TIMEOUT)
+def reachable(address: str) -> str:
+    """Where on this host to reach what listens on the address."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
+
+
+def _ask(address: str, port: int, path: str) -> t.Optional[str]:
+    """What the address serves for a path, None when nothing listens there."""
+    connection = http.client.HTTPConnection(reachable(address), port, timeout=PROBE_TIMEOUT)
     try:
-        connection.request("GET", _responder.PREFIX + token)
+        connection.request("GET", path)
         return connection.getresponse().read(1024).decode("latin-1")
     except ConnectionRefusedError:
         return None
@@ -96,16 +97,16 @@ def _ask(address: str, port: int, token: str) -> str | None:
 
 
 def _listening(address: str, port: int) -> bool:
-    return _ask(address, port, "probe") is not None
+    return _ask(address, port, _responder.READY) is not None
 
 
 def answers(address: str, port: int, thumbprint: str) -> bool:
     """Whether a responder for this thumbprint serves there."""
     token = secrets.token_urlsafe(32)
-    return _ask(address, port, token) == f"{token}.{thumbprint}"
+    return _ask(address, port, _responder.PREFIX + token) == f"{token}.{thumbprint}"
 
 
-def running(address: str, port: int, thumbprint: str | None = None) -> Started | None:
+def running(address: str, port: int, thumbprint: t.Optional[str] = None) -> t.Optional[Started]:
     """Our responder for this thumbprint (or for any), if it runs there."""
     path = lease_file(address, port)
     lease = _read_lease(path)
@@ -114,9 +115,19 @@ def running(address: str, port: int, thumbprint: str | None = None) -> Started |
     return Started(False, int(lease.get("pid", 0)), path, float(lease["expires"]))
 
 
-def start(address: str, port: int, thumbprint: str, lease_seconds: float, clock: Clock | None = None) -> Started:
+def start(
+    address: str,
+    port: int,
+    thumbprint: str,
+    lease_seconds: float,
+    *,
+    redirect: bool = True,
+    log_path: t.Optional[str] = None,
+    clock: t.Optional[Clock] = None,
+) -> Started:
     """Make sure that a responder for the thumbprint listens there, for the next lease_seconds at least.
 
+    redirect, log_path: how a new one behaves; one that runs stays as it is.
     CertfleetError (stage "responder") when something else has the port, or it cannot start.
     """
     if not _responder.THUMBPRINT.fullmatch(thumbprint):
@@ -133,7 +144,7 @@ def start(address: str, port: int, thumbprint: str, lease_seconds: float, clock:
             _wait_until_free(address, port, clock or Clock(), LAST_MOMENT)
         _write_lease(path, expires, 0)
         try:
-            pid = _spawn(address, port, thumbprint, path)
+            pid = _spawn(endpoint(address, port), _command(thumbprint, path, redirect, log_path))
         except CertfleetError:
             os.unlink(path)
             raise
@@ -144,10 +155,10 @@ def start(address: str, port: int, thumbprint: str, lease_seconds: float, clock:
 def _extend(present: Started, expires: float, address: str, port: int, thumbprint: str) -> Started:
     if not answers(address, port, thumbprint):
         raise _error(
-            f"the responder on {_endpoint(address, port)} serves another ACME account",
+            f"the responder on {endpoint(address, port)} serves another ACME account",
             "Stop it first, or choose another port.",
         )
-    extended = dataclasses.replace(present, expires=max(expires, present.expires))
+    extended = present._replace(expires=max(expires, present.expires))
     _write_lease(extended.lease_file, extended.expires, extended.pid)
     return extended
 
@@ -160,15 +171,20 @@ def _alone(path: str) -> t.Iterator[None]:
         yield
 
 
-def _spawn(address: str, port: int, thumbprint: str, path: str) -> int:
+def _command(thumbprint: str, path: str, redirect: bool, log_path: t.Optional[str]) -> t.List[str]:
+    """The program, which comes by stdin, and its arguments."""
+    # Isolated, lest modules in the working directory get imported. A thumbprint may begin with a hyphen: one word.
+    command = [sys.executable, "-I", "-", "--detach", f"--thumbprint={thumbprint}", "--lease-file", path]
+    if not redirect:
+        command.append("--no-redirect")
+    return [*command, "--log", log_path] if log_path else command
+
+
+def _spawn(listen: str, command: t.List[str]) -> int:
     """Start the process, return its id once it listens. Its program comes by stdin, so it needs no file anywhere."""
-    # Isolated, lest modules in the working directory get imported.
-    command = [sys.executable, "-I", "-", "--detach", "--listen", _endpoint(address, port)]
-    # One word, because a thumbprint may begin with a hyphen.
-    command += [f"--thumbprint={thumbprint}", "--lease-file", path]
     try:
         done = subprocess.run(  # noqa: S603
-            command,
+            [*command, "--listen", listen],
             input=inspect.getsource(_responder).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -181,14 +197,14 @@ def _spawn(address: str, port: int, thumbprint: str, path: str) -> int:
         raise _error(f"the responder does not start: {error}", "Check the Python of this host.") from error
     if "error" in said:
         raise _error(
-            f"the responder cannot listen on {_endpoint(address, port)}: {said['error']}",
-            "Choose another address or port, or stop what uses it.",
+            f"the responder cannot start on {listen}: {said['error']}",
+            "Choose another address, port or log_path, or stop what uses the port.",
         )
     return int(said["pid"])
 
 
-def stop(address: str, port: int, clock: Clock | None = None) -> bool:
-    """End our responder at this address by taking its lease away; wait until the port is free.
+def stop(address: str, port: int, clock: t.Optional[Clock] = None) -> bool:
+    """End our responder at this address: take its lease away, and knock until the port is free.
 
     False when none was running. CertfleetError when it does not end.
     """
@@ -201,7 +217,7 @@ def stop(address: str, port: int, clock: Clock | None = None) -> bool:
             return False
         if not _wait_until_free(address, port, clock or Clock(), STOP_TIMEOUT):
             raise _error(
-                f"something still listens on {_endpoint(address, port)} after {STOP_TIMEOUT:g} s", "Stop it by hand."
+                f"something still listens on {endpoint(address, port)} after {STOP_TIMEOUT:g} s", "Stop it by hand."
             )
     return True
 
@@ -211,4 +227,4 @@ def _wait_until_free(address: str, port: int, clock: Clock, seconds: float) -> b
     return any(not _listening(address, port) for _try in tries)
 
 
-__all__ = ("Started", "answers", "lease_file", "running", "start", "stop")
+__all__ = ("Started", "answers", "endpoint", "lease_file", "reachable", "running", "start", "stop")

@@ -7,11 +7,10 @@
 
 A module is a specification (`ARGUMENTS`) and a function `run(params, check_mode) -> Outcome`. It runs here
 as a module on some host, or inside the controller through the action plugin of the same name.
+
+What acme_http01_responder imports, this and its neighbours, runs on Python 3.6: no dataclasses, no newer annotations.
 """
 
-from __future__ import annotations
-
-import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
@@ -21,21 +20,20 @@ from ._errors import CertfleetError
 Params = t.Dict[str, t.Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Arguments:
+class Arguments(t.NamedTuple):
     """An argument specification together with its rules, as AnsibleModule and ArgumentSpecValidator take them."""
 
-    spec: dict[str, dict[str, t.Any]]
-    mutually_exclusive: tuple[tuple[str, ...], ...] = ()
-    required_together: tuple[tuple[str, ...], ...] = ()
-    required_one_of: tuple[tuple[str, ...], ...] = ()
-    required_if: tuple[tuple[t.Any, ...], ...] = ()
+    spec: t.Dict[str, t.Dict[str, t.Any]]
+    mutually_exclusive: t.Tuple[t.Tuple[str, ...], ...] = ()
+    required_together: t.Tuple[t.Tuple[str, ...], ...] = ()
+    required_one_of: t.Tuple[t.Tuple[str, ...], ...] = ()
+    required_if: t.Tuple[t.Tuple[t.Any, ...], ...] = ()
     # Option under which the firewall's connection options stand; "" is the top level, None: there are none.
-    connection: str | None = None
+    connection: t.Optional[str] = None
     # False for what must run on any host that has a Python.
     needs_libraries: bool = True
 
-    def rules(self) -> dict[str, t.Any]:
+    def rules(self) -> t.Dict[str, t.Any]:
         return {
             "mutually_exclusive": self.mutually_exclusive,
             "required_together": self.required_together,
@@ -44,19 +42,28 @@ class Arguments:
         }
 
 
-@dataclasses.dataclass
 class Outcome:
     """What a run did. `before` and `after` are the diff; `facts` become keys of the task's result."""
 
-    changed: bool
-    facts: dict[str, t.Any] = dataclasses.field(default_factory=dict)
-    before: t.Any = None
-    after: t.Any = None
-    warnings: list[str] = dataclasses.field(default_factory=list)
-    # Set when some of several items failed: the task fails, and `facts` says which.
-    failure: CertfleetError | None = None
+    def __init__(
+        self,
+        changed: bool,
+        facts: t.Dict[str, t.Any],
+        before: t.Any = None,
+        after: t.Any = None,
+        *,
+        warnings: t.Iterable[str] = (),
+        failure: t.Optional[CertfleetError] = None,
+    ) -> None:
+        self.changed = changed
+        self.facts = facts
+        self.before = before
+        self.after = after
+        self.warnings = list(warnings)
+        # Set when some of several items failed: the task fails, and `facts` says which.
+        self.failure = failure
 
-    def as_result(self, *, show_diff: bool) -> dict[str, t.Any]:
+    def as_result(self, *, show_diff: bool) -> t.Dict[str, t.Any]:
         """The task's result; warnings travel apart, because Ansible wants them so."""
         result = dict(self.facts, changed=self.changed)
         if show_diff and self.before != self.after:
@@ -69,13 +76,13 @@ class Outcome:
 Run = t.Callable[[Params, bool], Outcome]
 
 
-def failure_result(error: CertfleetError, *, details: bool = True) -> dict[str, t.Any]:
+def failure_result(error: CertfleetError, *, details: bool = True) -> t.Dict[str, t.Any]:
     """A failed task's result: the sentence for people, and what a play may want to decide by."""
     where = {key: getattr(error, key) for key in ("stage", "firewall", "certificate") if getattr(error, key)}
     return {**(error.details if details else {}), "failed": True, "msg": str(error), **where}
 
 
-def missing_libraries(arguments: Arguments) -> dict[str, t.Any] | None:
+def missing_libraries(arguments: Arguments) -> t.Optional[t.Dict[str, t.Any]]:
     """The failed result that says what to install, or None when all is there."""
     if not arguments.needs_libraries:
         return None

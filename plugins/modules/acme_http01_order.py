@@ -16,7 +16,8 @@ description:
   - With O(port_forward) the module opens the firewall's port when a validation is pending, and not otherwise, and closes it as soon as the
     validations are over, whatever their outcome. That happens in one process, so the port is never open longer than this firewall needs it.
   - Without O(port_forward) nothing is opened; the port must lead to the responder already.
-  - The answers to the CA come from M(certfleet.sophos_xgs.acme_http01_responder), or from any web server that knows the account's thumbprint.
+  - The answers to the CA come from M(certfleet.sophos_xgs.acme_http01_responder), or from any web server that knows the account's thumbprint;
+    with O(listen) from the module itself.
 options:
   certificates:
     description: What to obtain.
@@ -78,6 +79,13 @@ options:
     description: How many requests to the CA may be under way at once.
     type: int
     default: 8
+  listen:
+    description:
+      - IP address and port, such as V(0.0.0.0:8080), on which the module itself answers the CA while it runs. V([::]:8080) is all of IPv6 and IPv4.
+      - It is bound before the CA is asked for anything, so a port that is taken costs no order. It is free again when the module ends, however it ends.
+      - Where a responder of the same account listens there already, that one answers.
+      - For one task at a time. Where many hosts order at once, start M(certfleet.sophos_xgs.acme_http01_responder) once for all of them.
+    type: str
   order_timeout:
     description:
       - Seconds that the validation of an order may take, and its issuance again.
@@ -109,6 +117,15 @@ EXAMPLES = r"""
       target: 10.0.0.20
       zone: DMZ
   register: order
+
+- name: Obtain a certificate without a responder of its own, for a host that port 80 leads to
+  certfleet.sophos_xgs.acme_http01_order:
+    account_key_path: ~/.config/certfleet/account.pem
+    output_dir: /var/lib/certfleet/portal
+    certificates:
+      - name: portal
+        domains: [portal.example.com]
+    listen: 0.0.0.0:8080
 
 - name: Put it on the firewall
   certfleet.sophos_xgs.xgs_cert_upload:
@@ -166,17 +183,46 @@ window:
     closed_at: "2026-11-21T05:00:04Z"
     seconds: 4.0
     writes: 10
+responder:
+  description: Which requests for challenges arrived, if something was ordered. What did not get here, did not get through.
+  returned: with O(listen)
+  type: dict
+  sample:
+    listen: 0.0.0.0:8080
+    joined: false
+    requests: 2
+    sources: [203.0.113.7, 198.51.100.9]
+    hits:
+      - name: owa.example.com
+        token: LoqXcYV8
+        source: 198.51.100.9
+        requests: 1
+      - name: owa.example.com
+        token: LoqXcYV8
+        source: 203.0.113.7
+        requests: 1
+  contains:
+    joined:
+      description: Whether another responder of the account had the address. What that one answered is not counted here.
+      type: bool
+      returned: always
+    hits:
+      description: Each name with the first 8 characters of the token and the address that asked for it.
+      type: list
+      elements: dict
+      returned: always
 """
 
 import contextlib
 import typing as t
 
-from ..module_utils._acme.account import ensure_account
+from ..module_utils._acme.account import ensure_account, thumbprint
 from ..module_utils._acme.client import AcmeClient
 from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, ObtainResult, obtain
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._names import normalise_domains
+from ..module_utils._responder_thread import Listener
 from ..module_utils._runner import Arguments, Outcome, Params, failure_result, run_module
 from ..module_utils._store import CHAIN, KEY, Store
 from ..module_utils._xgs.certificates import check_name
@@ -202,6 +248,7 @@ ARGUMENTS = Arguments(
         "account_uri": {"type": "str"},
         "port_forward": {"type": "dict", "options": {**xgs_spec(), **forward_spec()}},
         "concurrency": {"type": "int", "default": 8},
+        "listen": {"type": "str"},
         "order_timeout": {"type": "int", "default": 300},
     },
     connection="port_forward",
@@ -212,6 +259,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
     requests = [_request(entry) for entry in params["certificates"]]
     _check(requests, params)
     window = _window(params["port_forward"])
+    listener = Listener(params["listen"]) if params["listen"] else None
     if check_mode:
         return _predict(requests, window)
     with stage("order"):
@@ -219,10 +267,12 @@ def run(params: Params, check_mode: bool) -> Outcome:
         with store.locked(requests):
             found = _found(store, requests, params)
             missing = [request for request in requests if request.name not in found]
-            obtained = _obtain(store, missing, window, params) if missing else ObtainResult([])
+            obtained = _obtain(store, missing, window, listener, params) if missing else ObtainResult([])
     results = {**found, **{result.request.name: result for result in obtained.results}}
     entries = [_entry(store, results[request.name], request in missing) for request in requests]
     facts = {"certificates": entries, "window": _opening(window)}
+    if listener is not None and missing:
+        facts["responder"] = listener.report()
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
     warnings = [f"{name}: {text}" for name, result in results.items() for text in getattr(result, "warnings", ())]
     changed = any(entry["changed"] for entry in entries)
@@ -239,10 +289,15 @@ def _found(store: Store, requests: list[CertificateRequest], params: Params) -> 
     return {name: result for name, result in found.items() if result}
 
 
-def _obtain(store: Store, requests: list[CertificateRequest], window: Window | None, params: Params) -> ObtainResult:
-    client = _client(params)
+def _obtain(
+    store: Store, requests: list[CertificateRequest], window: Window | None, listener: Listener | None, params: Params
+) -> ObtainResult:
+    with stage("account"):
+        client = client_from(params)
     try:
-        with orderly_end():
+        # Before the first request: a port that is taken must not cost an order.
+        with orderly_end(), _answering(listener, client):
+            _find_account(client, params)
             return obtain(
                 client,
                 requests,
@@ -292,14 +347,16 @@ def _window(options: Params | None) -> Window | None:
     return Window(firewall_from(options), forward_from(options)) if options is not None else None
 
 
-def _client(params: Params) -> AcmeClient:
+def _answering(listener: Listener | None, client: AcmeClient) -> t.ContextManager[None]:
+    return listener(thumbprint(client.account_key)) if listener else contextlib.nullcontext()
+
+
+def _find_account(client: AcmeClient, params: Params) -> None:
     with stage("account"):
-        client = client_from(params)
         if params["account_uri"]:
             client.account_uri = params["account_uri"]
         else:
             ensure_account(client, contact=[], terms_agreed=False, only_existing=True)
-        return client
 
 
 def _predict(requests: list[CertificateRequest], window: Window | None) -> Outcome:

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: acme_http01_responder
 short_description: Start and stop the responder for HTTP-01 validations
@@ -13,9 +11,10 @@ author: certfleet contributors (@certfleet)
 description:
   - Runs a small HTTP server that answers the HTTP-01 challenges (RFC 8555) of every order of one ACME account.
   - It knows no orders and holds no secret. The account's thumbprint, which is public, is all that it needs.
-  - It ends by itself when its lease ends. Starting it again extends the lease.
-  - Requests for anything else are redirected to HTTPS on the same host.
-  - Needs nothing but Python 3.8 or newer on the host where it runs, so it can run next to the firewalls with C(delegate_to).
+  - It ends by itself when its lease ends, also when the play that started it was killed. Starting it again extends the lease.
+  - It answers V(ready) to V(/.well-known/acme-challenge/~ready), so that the way to it can be tried out before the CA takes it.
+  - Needs nothing but Python on the host where it runs, so it can run next to the firewalls with C(delegate_to). Python 3.6 will do, as far as
+    the C(ansible-core) in use still manages hosts with it.
 options:
   state:
     description: Whether the responder is to run.
@@ -37,6 +36,19 @@ options:
     description: Seconds after which it ends by itself.
     type: int
     default: 900
+  redirect:
+    description:
+      - Redirect requests for anything but challenges to HTTPS on the same host. Without it they get 404.
+      - One that already runs stays as it is.
+    type: bool
+    default: true
+  log_path:
+    description:
+      - File on the host where it runs, readable by this user only, that gets a line for each request.
+        Time, peer, host asked for, status, and the first 8 characters of the token.
+      - With O(certfleet.sophos_xgs.acme_http01_order#module:port_forward.masquerade) the peer is the firewall.
+      - One that already runs stays as it is.
+    type: path
 extends_documentation_fragment:
   - certfleet.sophos_xgs._attributes
 attributes:
@@ -111,6 +123,8 @@ ARGUMENTS = Arguments(
         "port": {"type": "int", "default": 8080},
         "thumbprint": {"type": "str"},
         "lease": {"type": "int", "default": 900},
+        "redirect": {"type": "bool", "default": True},
+        "log_path": {"type": "path"},
     },
     required_if=(("state", "started", ("thumbprint",)),),
     needs_libraries=False,
@@ -127,13 +141,13 @@ def run(params: Params, check_mode: bool) -> Outcome:
         if check_mode:
             started = running(address, port, thumbprint) or Started(True, 0, "", time.time() + lease)
         else:
-            started = start(address, port, thumbprint, lease)
+            started = start(address, port, thumbprint, lease, redirect=params["redirect"], log_path=params["log_path"])
     expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started.expires))
     facts = {"address": address, "port": port, "expires": expires, "pid": started.pid}
     return _outcome(started.changed, facts, "stopped", "started")
 
 
-def _checked(params: Params) -> tuple[str, int]:
+def _checked(params: Params) -> t.Tuple[str, int]:
     try:
         address = str(ipaddress.ip_address(params["address"]))
     except ValueError as error:
@@ -147,7 +161,7 @@ def _checked(params: Params) -> tuple[str, int]:
     return address, params["port"]
 
 
-def _outcome(changed: bool, facts: dict[str, t.Any], before: str, after: str) -> Outcome:
+def _outcome(changed: bool, facts: t.Dict[str, t.Any], before: str, after: str) -> Outcome:
     """A diff shows the state, which differs where something changed."""
     return Outcome(changed, facts, {"state": before if changed else after}, {"state": after})
 

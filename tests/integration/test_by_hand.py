@@ -108,6 +108,26 @@ def test_the_same_modules_on_a_jump_host(fleet, play, tmp_path):
     assert fleet.shown("fw1", 8443, NAME).trusted
 
 
+def test_the_order_answers_for_itself(fleet, play, tmp_path):
+    """`listen`: no responder anywhere else, and the firewall's port open for as long as it is needed."""
+    order = {
+        **acme(fleet),
+        "certificates": [{"name": "OWA", "domains": [NAME]}],
+        "output_dir": str(tmp_path / "keys"),
+        "listen": f"127.0.0.1:{fleet.responder_port}",
+        "port_forward": {"target": "127.0.0.1", "target_port": fleet.responder_port},
+    }
+    tasks = [
+        {"certfleet.sophos_xgs.acme_account": acme(fleet, terms_agreed=True)},
+        {"certfleet.sophos_xgs.acme_http01_order": order, "register": "order"},
+        {"ansible.builtin.debug": {"msg": "asked for {{ order.responder.hits | map(attribute='name') | unique }}"}},
+    ]
+    result = play(fleet, {"fw1": {}}, a_play(tasks)).check()
+    assert f"asked for ['{NAME}']" in result.stdout
+    assert [one.outcome for one in fleet.ca.validations(NAME)] == ["valid"]
+    assert fleet.ca.issued() == 1
+
+
 def test_action_group_defaults_and_the_janitor(fleet, play):
     """A forward whose lease is over is swept; one of somebody else is not."""
     opening = [

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -88,14 +87,45 @@ def test_serves_the_key_authorization(port: int) -> None:
         f"{TOKEN}?x",
         f"{TOKEN}.",
         f"<script>{TOKEN}",
-        "a" * 85,
+        "a" * 84,
         "a" * 129,
+        "a" * 1900,
+        "~ready/",
+        "~ready?x",
+        "~Ready",
     ],
 )
-def test_serves_nothing_else_there(port: int, token: str) -> None:
+def test_f9_serves_nothing_else_there(port: int, token: str) -> None:
     status, headers, _body = request(port, f"/.well-known/acme-challenge/{token}")
     assert status == 404
     assert "Location" not in headers
+
+
+@pytest.mark.parametrize("length", [22, 43, 83])
+def test_f9_no_body_reaches_what_a_ca_cuts_off(port: int, length: int) -> None:
+    status, _headers, body = request(port, f"/.well-known/acme-challenge/{'a' * length}")
+    assert status == 200
+    assert len(body) < 128
+
+
+def test_says_that_it_is_ready(port: int) -> None:
+    status, headers, body = request(port, "/.well-known/acme-challenge/~ready")
+    assert (status, headers["Content-Type"], body) == (200, "text/plain", b"ready")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /.well-known/acme-challenge/~ready HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"?\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_does_not_say_what_it_is(port: int, data: bytes) -> None:
+    said = talk(port, data).lower()
+    assert said.startswith(b"http/1.1 ")
+    assert not any(word in said for word in (b"server:", b"python", b"certfleet", b"powered"))
 
 
 @pytest.mark.parametrize(
@@ -129,6 +159,18 @@ def test_but_not_for_an_odd_host(port: int, headers: tuple[str, ...]) -> None:
     assert request(port, "/", "GET", *headers)[0] == 404
 
 
+def test_or_nowhere_if_so_told() -> None:
+    port = free_port()
+    process.start(HOST, port, PRINT, 30, redirect=False)
+    try:
+        status, headers, _body = request(port, "/")
+        assert status == 404
+        assert "Location" not in headers
+        assert request(port, f"/.well-known/acme-challenge/{TOKEN}")[0] == 200
+    finally:
+        assert process.stop(HOST, port)
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [
@@ -148,11 +190,11 @@ def test_but_not_for_an_odd_host(port: int, headers: tuple[str, ...]) -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000, 431),
     ],
 )
-def test_refuses(port: int, data: bytes, status: int) -> None:
+def test_f9_refuses(port: int, data: bytes, status: int) -> None:
     assert talk(port, data).startswith(b"HTTP/1.1 %d " % status)
 
 
-def test_fifty_idle_connections_hold_nobody_up(port: int) -> None:
+def test_f8_fifty_idle_connections_hold_nobody_up(port: int) -> None:
     with contextlib.ExitStack() as stack:
         for number in range(50):
             idle = stack.enter_context(socket.create_connection((HOST, port)))
@@ -236,7 +278,7 @@ def test_it_ends_with_its_lease() -> None:
     assert process.stop(HOST, port)
 
 
-def test_a_port_that_is_taken() -> None:
+def test_f32_a_port_that_is_taken() -> None:
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(CertfleetError, match=f"{HOST}:{port}") as caught:
@@ -256,7 +298,7 @@ ipv6 = pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").
 
 
 @ipv6
-def test_ipv6() -> None:
+def test_f32_ipv6() -> None:
     port = free_port()
     process.start("::1", port, PRINT, 30)
     try:
@@ -267,8 +309,8 @@ def test_ipv6() -> None:
 
 
 @ipv6
-def test_ipv6_only_leaves_ipv4_to_others() -> None:
-    """F32: on the address that was given, and on no other."""
+def test_f32_ipv6_only_leaves_ipv4_to_others() -> None:
+    """On the address that was given, and on no other."""
     port = free_port()
     process.start("::1", port, PRINT, 30)
     try:
@@ -281,8 +323,8 @@ def test_ipv6_only_leaves_ipv4_to_others() -> None:
 
 
 @ipv6
-def test_one_for_each_family() -> None:
-    """F32: on the same port of both, each with a life of its own."""
+def test_f32_one_for_each_family() -> None:
+    """On the same port of both, each with a life of its own."""
     port = free_port()
     try:
         pids = {process.start(address, port, PRINT, 30).pid for address in (HOST, "::1")}
@@ -297,8 +339,8 @@ def test_one_for_each_family() -> None:
 
 
 @ipv6
-def test_all_addresses_means_both_families(monkeypatch: pytest.MonkeyPatch) -> None:
-    """F32: `::` takes IPv4 as well. Bound to loopback here all the same."""
+def test_f32_all_addresses_means_both_families(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`::` takes IPv4 as well. Bound to loopback here all the same."""
 
     asked: list[tuple[str, int]] = []
 
@@ -315,8 +357,8 @@ def test_all_addresses_means_both_families(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @ipv6
-def test_an_ipv6_port_that_is_taken() -> None:
-    """F32: the message names the address as one writes it."""
+def test_f32_an_ipv6_port_that_is_taken() -> None:
+    """The message names the address as one writes it."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
         port = other.getsockname()[1]
         with pytest.raises(CertfleetError, match=rf"\[::1\]:{port}"):
@@ -324,8 +366,8 @@ def test_an_ipv6_port_that_is_taken() -> None:
         assert not Path(process.lease_file("::1", port)).exists()
 
 
-def test_half_open_and_half_sent_requests_hold_nobody_up(port: int) -> None:
-    """F8, and what a scanner does: hang up at once, hang up in the middle, close one half, send a byte at a time."""
+def test_f8_half_open_and_half_sent_requests_hold_nobody_up(port: int) -> None:
+    """And what a scanner does: hang up at once, hang up in the middle, close one half, send a byte at a time."""
     with contextlib.ExitStack() as stack:
         for number in range(60):
             peer = stack.enter_context(socket.create_connection((HOST, port)))
@@ -384,22 +426,98 @@ def test_log_has_no_whole_token_and_foreground_ends_too(tmp_path: Path) -> None:
         lease.unlink()
         assert running.wait(3) == 0
     text = log.read_text()
-    assert f"{HOST} 200 token {TOKEN[:8]}..." in text
+    assert f"{HOST} fw.example.com 200 token {TOKEN[:8]}..." in text
+    assert text.count("\n") == 2
     assert TOKEN not in text
     assert "secret" not in text
     assert log.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("version", ["3.7", "3.8", "3.9"])
-def test_old_pythons_can_read_it(version: str) -> None:
-    """Their grammar at least; where such a Python is at hand, it runs the program's own help, too."""
-    import ast
+def test_the_log_of_the_module(tmp_path: Path) -> None:
+    """One line a request, for this user alone, in a file that may have been there."""
+    port, log = free_port(), tmp_path / "log"
+    log.write_text("before\n")
+    log.chmod(0o644)
+    process.start(HOST, port, PRINT, 30, log_path=str(log))
+    try:
+        request(port, "/", "GET", "Host: evil\x7fexample")
+        request(port, "/", "POST")
+        talk(port, b"\x16\x03\r\n\r\n")
+    finally:
+        assert process.stop(HOST, port)
+    lines = [line.split(" ", 1) for line in log.read_text().splitlines()]
+    assert [line[1:] for line in lines[:4]] == [
+        [],
+        [f"{HOST} - 404 other"],
+        [f"{HOST} fw.example.com 405 method"],
+        [f"{HOST} - 400 malformed"],
+    ]
+    assert log.stat().st_mode & 0o777 == 0o600
 
-    source = Path(_responder.__file__).read_text()
-    ast.parse(source, feature_version=(3, int(version[2:])))
-    python = shutil.which(f"python{version}")
-    if python and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
-        subprocess.run([python, "-", "--help"], input=source.encode(), check=True, capture_output=True)
+
+@pytest.mark.parametrize("kind", ["missing directory", "link", "fifo"])
+def test_a_log_that_cannot_be(tmp_path: Path, kind: str) -> None:
+    port, log = free_port(), tmp_path / "log"
+    if kind == "missing directory":
+        log = tmp_path / "none" / "log"
+    elif kind == "link":
+        log.symlink_to(tmp_path / "other")
+    else:
+        os.mkfifo(log)
+    with pytest.raises(CertfleetError, match="log"):
+        process.start(HOST, port, PRINT, 30, log_path=str(log))
+    assert not is_open(HOST, port)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_full_disk_is_no_reason_not_to_answer(tmp_path: Path) -> None:
+    """A limit on the size of files does to the log what a full disk does."""
+    port, lease, log = free_port(), tmp_path / "lease", tmp_path / "log"
+    lease.write_text(json.dumps({"expires": time.time() + 30}))
+    limited = "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    command = [
+        sys.executable,
+        "-c",
+        limited,
+        _responder.__file__,
+        "--listen",
+        f"{HOST}:{port}",
+        f"--thumbprint={PRINT}",
+    ]
+    command += ["--lease-file", str(lease), "--log", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline()
+        assert request(port, f"/.well-known/acme-challenge/{TOKEN}")[0] == 200
+        lease.unlink()
+        assert running.wait(3) == 0
+    assert log.read_text() == ""
+
+
+def test_no_answer_any_more_once_its_lease_is_gone(tmp_path: Path) -> None:
+    """Whoever knocks then ends it: a stop needs no waiting."""
+    port = free_port()
+    started = process.start(HOST, port, PRINT, 30)
+    assert process.answers(HOST, port, PRINT)
+    Path(started.lease_file).unlink()
+    with contextlib.suppress(ConnectionError):
+        assert talk(port, f"GET {_responder.READY} HTTP/1.1\r\n\r\n".encode()) == b""
+    wait_closed(HOST, port)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "8080", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:80", "[::1]", "[127.0.0.1", "1.2.3:80", "a:80"],
+)
+def test_what_is_no_endpoint(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        _responder.split_endpoint(text)
+
+
+def test_endpoints() -> None:
+    assert _responder.split_endpoint("127.0.0.1:80") == (HOST, 80)
+    assert _responder.split_endpoint("[0:0::1]:8080") == ("::1", 8080)
 
 
 def test_the_directory_must_be_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,10 @@ def test_hands_on_the_challenges(port: int) -> None:
     assert fetch(port, _responder.PREFIX + TOKEN, "HEAD") == (200, b"")
 
 
+def test_hands_on_the_question_whether_it_is_ready(port: int) -> None:
+    assert fetch(port, "/.well-known/acme-challenge/~ready") == (200, b"ready")
+
+
 @pytest.mark.parametrize(
     ("target", "status"),
     [
@@ -109,16 +113,16 @@ def test_and_nothing_else(port: int, target: str, status: int) -> None:
     assert fetch(port, target)[0] == status
 
 
-def test_a_hundred_at_once(port: int) -> None:
+def test_two_hundred_at_once(port: int) -> None:
     found: list[int] = []
     threads = [
-        threading.Thread(target=lambda: found.append(fetch(port, _responder.PREFIX + TOKEN)[0])) for _ in range(100)
+        threading.Thread(target=lambda: found.append(fetch(port, _responder.PREFIX + TOKEN)[0])) for _ in range(200)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [200] * 100
+    assert found == [200] * 200
 
 
 def test_a_ca_is_content_with_it(port: int, tmp_path: Path) -> None:

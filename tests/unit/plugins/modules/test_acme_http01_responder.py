@@ -20,6 +20,8 @@ def run(port: int, check_mode: bool = False, **options: Any) -> Outcome:
         "port": port,
         "thumbprint": "t" * 43,
         "lease": 30,
+        "redirect": True,
+        "log_path": None,
         **options,
     }
     return acme_http01_responder.run(params, check_mode)

@@ -302,6 +302,7 @@ def _params(bench: Bench, tmp_path: Path, *lists: list[str]) -> dict[str, Any]:
         "output_dir": str(tmp_path / "out"),
         "port_forward": None,
         "concurrency": 8,
+        "listen": None,
         "order_timeout": 30,
     }
 
