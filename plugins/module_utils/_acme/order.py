@@ -19,8 +19,9 @@ from .authorizations import Authorization
 from .challenge import Challenge
 from .errors import AcmeError, clean
 
-# Seconds: the first pause before a poll, its growth, its end; and what is believed of a Retry-After.
-FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.05, 1.6, 5.0
+# Seconds: one early look, then patience: the second pause before a poll, its growth, its end; and what is believed of a
+# Retry-After.
+FIRST_PAUSE, SECOND_PAUSE, GROWTH, LONGEST_PAUSE = 0.03, 0.3, 1.6, 5.0
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 60.0
 
 
@@ -154,7 +155,7 @@ class Order:
 
     def schedule(self, pause: float, clock: Clock, retry_after: datetime.datetime | None = None) -> None:
         """Set the time of the next poll: what the server says, else the pause, which grows (seconds)."""
-        self.pause = min(pause * GROWTH, LONGEST_PAUSE)
+        self.pause = min(max(pause * GROWTH, SECOND_PAUSE), LONGEST_PAUSE)
         if retry_after is not None:
             pause = min(max((retry_after - clock.now()).total_seconds(), SHORTEST_WAIT), LONGEST_WAIT)
         self.poll_at = clock.monotonic() + pause
