@@ -182,17 +182,19 @@ def run(params: Params, check_mode: bool) -> Outcome:
     window = _window(params["port_forward"])
     if check_mode:
         return _predict(requests, window)
+    warnings: list[str] = []
     with stage("order"):
-        store = Store(params["output_dir"])
+        store = Store(params["output_dir"], params["acme_directory"])
         with store.locked(requests):
             found = _found(store, requests, params)
             missing = [request for request in requests if request.name not in found]
-            obtained = _obtain(store, missing, window, params) if missing else ObtainResult([])
+            obtained = _obtain(store, missing, window, params, warnings) if missing else ObtainResult([])
     results = {**found, **{result.request.name: result for result in obtained.results}}
     entries = [_entry(store, results[request.name], request in missing) for request in requests]
     facts = {"certificates": entries, "window": _opening(window)}
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
-    return Outcome(any(entry["changed"] for entry in entries), facts, failure=obtained.close_error or joined(errors))
+    changed = any(entry["changed"] for entry in entries)
+    return Outcome(changed, facts, failure=obtained.close_error or joined(errors), warnings=warnings)
 
 
 Results = t.Dict[str, t.Union[IssuedCertificate, FailedCertificate]]
@@ -205,17 +207,21 @@ def _found(store: Store, requests: list[CertificateRequest], params: Params) -> 
     return {name: result for name, result in found.items() if result}
 
 
-def _obtain(store: Store, requests: list[CertificateRequest], window: Window | None, params: Params) -> ObtainResult:
+def _obtain(
+    store: Store, requests: list[CertificateRequest], window: Window | None, params: Params, warnings: list[str]
+) -> ObtainResult:
     client = _client(params)
     try:
         with orderly_end():
-            return obtain(
+            result = obtain(
                 client,
                 requests,
                 window=window or contextlib.nullcontext,
                 store=store,
                 timeout=params["order_timeout"],
             )
+            warnings.extend(client.clock.warnings)
+            return result
     except Interrupted as signal:
         raise CertfleetError(f"ended by {signal}; the port is closed", stage="order", remedy="Run again.") from signal
 
