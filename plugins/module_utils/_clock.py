@@ -49,11 +49,9 @@ class CorrectedClock(Clock):
         """What the user has to know about the clock of this machine; mostly nothing."""
         if not self._behind:
             return []
-        side = "behind" if self._behind > datetime.timedelta(0) else "ahead of"
-        return [
-            f"the clock of this machine is {abs(self._behind).total_seconds():.0f} s {side} the CA's; certificates are "
-            "judged by the CA's. Set it: other things go by it too, such as how long a port stays open at the most."
-        ]
+        seconds, side = abs(self._behind).total_seconds(), "behind" if self._behind.days >= 0 else "ahead of"
+        problem = f"the clock of this machine is {seconds:.0f} s {side} the CA's; certificates are judged by the CA's"
+        return [f"{problem}. Set it: other things go by it too, such as how long a port stays open at the most."]
 
     def now(self) -> datetime.datetime:
         return self.own.now() + self._behind

@@ -6,9 +6,9 @@
 """Certificates on the firewall: what is there, and how a new version gets there and an old one away.
 
 A certificate in use is never overwritten. Each version has a name of its own, NAME-YYYYMMDD-FFFFFFFF: the day on which
-it expires and the start of its SHA-256, so that the web console's list says what is what. Where its origin is known, that
-takes the place of the last four digits, NAME-YYYYMMDD-FFFFOOOO: no certificate tells its ACME directory and profile, and
-there is no other place that outlives the control node.
+it expires and the start of its SHA-256, so that the web console's list says what is what. Where its origin is known,
+that takes the place of the last four digits, NAME-YYYYMMDD-FFFFOOOO: no certificate tells its ACME directory and
+profile, and there is no other place that outlives the control node.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class StoredCertificate:
             return None
 
     @property
-    def origin_of(self) -> str | None:
+    def origin(self) -> str | None:
         """The origin_of() that its name tells; None where it tells none, or is not a name that we gave."""
         version = VERSION.search(self.name)
         if version is None or self.facts is None:
