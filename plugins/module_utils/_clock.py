@@ -25,6 +25,41 @@ class Clock:
         time.sleep(max(0.0, seconds))
 
 
+# Two clocks that are no further apart agree.
+TOLERANCE = datetime.timedelta(seconds=60)
+
+
+class CorrectedClock(Clock):
+    """Our clock until a server tells the time, then the server's where the two disagree. Pauses are not affected."""
+
+    def __init__(self, own: Clock) -> None:
+        self.own = own
+        self._behind = datetime.timedelta(0)
+
+    def told(self, time: datetime.datetime) -> None:
+        """The server says that it is `time` now (aware)."""
+        behind = time - self.own.now()
+        self._behind = behind if abs(behind) > TOLERANCE else datetime.timedelta(0)
+
+    @property
+    def warnings(self) -> t.List[str]:
+        """What the user has to know about the clock of this machine; mostly nothing."""
+        if not self._behind:
+            return []
+        seconds, side = abs(self._behind).total_seconds(), "behind" if self._behind.days >= 0 else "ahead of"
+        problem = f"the clock of this machine is {seconds:.0f} s {side} the CA's; certificates are judged by the CA's"
+        return [f"{problem}. Set it: other things go by it too, such as how long a port stays open at the most."]
+
+    def now(self) -> datetime.datetime:
+        return self.own.now() + self._behind
+
+    def monotonic(self) -> float:
+        return self.own.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.own.sleep(seconds)
+
+
 class Deadline:
     """A point in time, `seconds` from its making, after which waiting ends."""
 
@@ -51,4 +86,4 @@ class Deadline:
             yield
 
 
-__all__ = ("Clock", "Deadline")
+__all__ = ("Clock", "CorrectedClock", "Deadline")

@@ -14,13 +14,13 @@ import dataclasses
 import datetime
 import typing as t
 
-from ._acme.renewal import ari_id, decide, fetch_window
-from ._acme.transport import Transport
+from ._acme.advice import Advice
+from ._acme.renewal import ari_id, decide
 from ._errors import CertfleetError, stage
 from ._names import normalise_domains
 from ._x509 import KEY_TYPES, CertificateFacts
 from ._xgs.api import Firewall
-from ._xgs.certificates import StoredCertificate, base_name, check_name, read_certificates, versions
+from ._xgs.certificates import StoredCertificate, base_name, check_name, origin_of, read_certificates, versions
 from ._xgs.consumers import check_consumers, check_names, kinds_of, read_consumers, select
 
 RENEW, BIND, NOTHING = "renew", "bind", "none"
@@ -54,7 +54,10 @@ class Rules:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """action: RENEW (order, upload, bind), BIND (repoint consumers at what is there) or NOTHING."""
+    """action: RENEW (order, upload, bind), BIND (repoint consumers at what is there) or NOTHING.
+
+    foreign: the current certificate is of another CA, or nobody's, so that this CA has nothing to say about it.
+    """
 
     wanted: Wanted
     action: str
@@ -62,6 +65,7 @@ class Verdict:
     current: StoredCertificate | None
     renew_at: datetime.datetime | None = None
     consumers: tuple[str, ...] = ()
+    foreign: bool = False
 
     def as_dict(self, now: datetime.datetime) -> dict[str, t.Any]:
         facts = self.current.facts if self.current else None
@@ -81,7 +85,7 @@ class Verdict:
             if facts
             else None,
             # By this the order tells the CA what it replaces (RFC 9773 §5).
-            "replaces": ari_id(self.current.chain[0]) if self.current else None,
+            "replaces": ari_id(self.current.chain[0]) if self.current and not self.foreign else None,
             "renew_at": f"{self.renew_at:%Y-%m-%dT%H:%M:%SZ}" if self.renew_at else None,
         }
 
@@ -113,7 +117,7 @@ def wanted_certificates(entries: t.Sequence[dict[str, t.Any]]) -> list[Wanted]:
     return list(found.values())
 
 
-def judge(firewall: Firewall, wanted: t.Sequence[Wanted], ca: Transport, rules: Rules) -> list[Verdict]:
+def judge(firewall: Firewall, wanted: t.Sequence[Wanted], advice: Advice, rules: Rules) -> list[Verdict]:
     """What each certificate needs. One read of the firewall; more only where something is due or new."""
     stored = read_certificates(firewall)
     verdicts = []
@@ -122,7 +126,7 @@ def judge(firewall: Firewall, wanted: t.Sequence[Wanted], ca: Transport, rules: 
             existing = versions(certificate.name, stored)
             if not existing:
                 _check_absence(certificate.name, stored)
-            verdicts.append(_judge(firewall, certificate, existing, ca, rules))
+            verdicts.append(_judge(firewall, certificate, existing, advice, rules))
     return verdicts
 
 
@@ -137,16 +141,19 @@ def _check_absence(name: str, stored: t.Iterable[StoredCertificate]) -> None:
 
 
 def _judge(
-    firewall: Firewall, wanted: Wanted, existing: list[StoredCertificate], ca: Transport, rules: Rules
+    firewall: Firewall, wanted: Wanted, existing: list[StoredCertificate], advice: Advice, rules: Rules
 ) -> Verdict:
-    now = firewall.clock.now()
-    current = existing[0] if existing else None
+    current = _current(existing, origin_of(rules.directory_url, wanted.profile))
     if current is None or current.facts is None:
         return _with_consumers(firewall, Verdict(wanted, RENEW, "the firewall does not have it yet", None), existing)
-    reason = "forced" if rules.force else _difference(wanted, current, rules)
+    foreign = _foreign(wanted, current, rules)
+    reason = "forced" if rules.force else foreign or _difference(wanted, current)
     if reason:
-        return _with_consumers(firewall, Verdict(wanted, RENEW, reason, current), existing)
-    window, _why_none = fetch_window(ca, current.chain[0])
+        verdict = Verdict(wanted, RENEW, reason, current, foreign=foreign is not None)
+        return _with_consumers(firewall, verdict, existing)
+    window = advice.window(wanted.name, current.chain[0])
+    # By the CA's clock, if it was asked.
+    now = advice.clock.now()
     decision = decide(current.facts, window=window, now=now, period=rules.period)
     verdict = Verdict(wanted, RENEW if decision.due else NOTHING, decision.reason, current, decision.renew_at)
     if verdict.action == RENEW or len(existing) > 1 or now < current.facts.not_before + SETTLING:
@@ -154,7 +161,29 @@ def _judge(
     return verdict
 
 
-def _difference(wanted: Wanted, current: StoredCertificate, rules: Rules) -> str | None:
+def _current(existing: list[StoredCertificate], wanted: str) -> StoredCertificate | None:
+    """The newest version; but if that is surely of another origin than is wanted, the newest that is of it.
+
+    By its dates alone, what a CA has dated back would not count against what another one issued a little before.
+    """
+    if not existing or existing[0].origin in (None, wanted):
+        return next(iter(existing), None)
+    return next((version for version in existing if version.origin == wanted), existing[0])
+
+
+def _foreign(wanted: Wanted, current: StoredCertificate, rules: Rules) -> str | None:
+    """Why the current certificate is surely not one that the CA would issue now."""
+    facts = t.cast(CertificateFacts, current.facts)
+    if facts.self_signed:
+        return "it is self-signed"
+    if "(STAGING)" in facts.issuer and "staging" not in rules.directory_url:
+        return "it was issued by a staging CA, which nobody trusts"
+    if current.origin not in (None, origin_of(rules.directory_url, wanted.profile)):
+        return "it was issued by another CA, or for another profile, than is asked for now"
+    return None
+
+
+def _difference(wanted: Wanted, current: StoredCertificate) -> str | None:
     """Why the current certificate is not the one that is wanted, whatever its age."""
     facts = t.cast(CertificateFacts, current.facts)
     if set(facts.names) != set(wanted.domains):
@@ -163,8 +192,6 @@ def _difference(wanted: Wanted, current: StoredCertificate, rules: Rules) -> str
         return f"its key is {facts.key_type}, not {wanted.key_type}"
     if not current.has_key:
         return "the firewall does not have its private key"
-    if "(STAGING)" in facts.issuer and "staging" not in rules.directory_url:
-        return "it was issued by a staging CA, which nobody trusts"
     return None
 
 

@@ -44,10 +44,11 @@ def _asked_for(request: CertificateRequest) -> dict[str, t.Any]:
 
 
 class Store:
-    """Implements the order engine's Store on a private directory."""
+    """Implements the order engine's Store on a private directory. directory_url: of the CA that it all comes from."""
 
-    def __init__(self, directory: str, clock: Clock | None = None) -> None:
+    def __init__(self, directory: str, directory_url: str = "", clock: Clock | None = None) -> None:
         self._directory = directory
+        self._directory_url = directory_url
         self._clock = clock or Clock()
         make_private_directory(directory)
 
@@ -109,7 +110,7 @@ class Store:
     def issued(self, request: CertificateRequest, progress: Progress, chain_pem: bytes) -> None:
         # A chain must never stand beside another's key. Whoever dies between these finds all he needs in UNFINISHED.
         unlink(self.path(request, CHAIN))
-        order = {"order_uri": progress.order_uri, "domains": list(request.domains)}
+        order = {"order_uri": progress.order_uri, "directory": self._directory_url, "asked_for": _asked_for(request)}
         contents = {KEY: progress.key_pem, ORDER: json.dumps(order).encode(), CHAIN: chain_pem}
         write_private_files({self.path(request, file): data for file, data in contents.items()})
         unlink(self.path(request, UNFINISHED))
@@ -121,20 +122,20 @@ class Store:
         """
         try:
             key_pem, chain_pem = (read_private(self.path(request, file)) for file in (KEY, CHAIN))
-            order_uri = json.loads(read_private(self.path(request, ORDER)))["order_uri"]
+            order = json.loads(read_private(self.path(request, ORDER)))
+            order_uri, origin = order["order_uri"], (order["directory"], order["asked_for"])
             chain = _x509.load_certificates(chain_pem)
-            now = self._clock.now()
+            # No CA issues for the future: if a certificate seems to be not valid yet, it is our clock that is behind.
+            now = max(self._clock.now(), chain[0].not_valid_before_utc)
             _x509.check_issued(chain, _x509.load_private_key(key_pem), request.domains, now)
         except (CertfleetError, ValueError, LookupError, TypeError):
             # Nothing, or nothing that can be relied on.
             return None
         facts = _x509.facts(chain[0])
-        asked_for = (set(request.domains), request.key_type)
-        if (
-            facts.fingerprint == not_this
-            or (set(facts.names), facts.key_type) != asked_for
-            or decide(facts, now=now).due
-        ):
+        # Another CA's, or another profile's, would be due again at the next run.
+        if origin != (self._directory_url, _asked_for(request)):
+            return None
+        if facts.fingerprint == not_this or decide(facts, now=now).due:
             return None
         return IssuedCertificate(request, key_pem, chain_pem, facts, str(order_uri), challenged=False)
 

@@ -263,7 +263,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
     if check_mode:
         return _predict(requests, window)
     with stage("order"):
-        store = Store(params["output_dir"])
+        store = Store(params["output_dir"], params["acme_directory"])
         with store.locked(requests):
             found = _found(store, requests, params)
             missing = [request for request in requests if request.name not in found]
@@ -276,7 +276,9 @@ def run(params: Params, check_mode: bool) -> Outcome:
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
     warnings = [f"{name}: {text}" for name, result in results.items() for text in getattr(result, "warnings", ())]
     changed = any(entry["changed"] for entry in entries)
-    return Outcome(changed, facts, warnings=warnings, failure=obtained.close_error or joined(errors))
+    return Outcome(
+        changed, facts, warnings=obtained.warnings + warnings, failure=obtained.close_error or joined(errors)
+    )
 
 
 Results = t.Dict[str, t.Union[IssuedCertificate, FailedCertificate]]

@@ -16,7 +16,8 @@ description:
 options:
   name:
     description:
-      - Only this certificate, all its versions included. A version is named NAME-YYYYMMDD-FFFFFFFF by M(certfleet.sophos_xgs.xgs_cert_upload).
+      - Only this certificate, all its versions included. A version is named NAME-YYYYMMDD-FFFFFFFF by
+        M(certfleet.sophos_xgs.xgs_cert_upload).
     type: str
   consumers:
     description:

@@ -13,8 +13,13 @@ author: certfleet contributors (@certfleet)
 description:
   - Compares the certificates that a firewall shall have with those that it has, and says for each what has to be done and why.
     Nothing is written, neither on the firewall nor at the CA.
-  - A certificate is due when the firewall does not have it, when its names or its key type differ, when the CA's renewal information
-    (RFC 9773) says so, or, at a CA without that, when a third of its lifetime is left, half for lifetimes under ten days.
+  - A certificate is due when the firewall does not have it, when its names or its key type differ, when it is of another CA or another
+    profile, when the CA's renewal information (RFC 9773) says so, or, at a CA without that, when a third of its lifetime is left, half
+    for lifetimes under ten days.
+  - Of another CA is what is self-signed, what Let's Encrypt's staging CA issued while another directory is asked for, and what was uploaded
+    for another directory or profile, as O(certfleet.sophos_xgs.xgs_cert_upload#module:acme_directory) noted it. What other programs
+    uploaded tells nothing about that, and is taken for what is asked for.
+  - Where the clock of this machine and the CA's differ by more than a minute, the CA's counts, once the CA was asked, and a warning says so.
   - One that is not due costs one read of the firewall and one question to the CA. For three days after issuance its consumers are read too,
     so that one which was uploaded and never put to use is noticed.
   - All options are checked before anything is requested.
@@ -49,7 +54,7 @@ options:
       profile:
         description:
           - Kind of certificate, one of those that the CA's directory lists. Without it the CA chooses.
-          - A certificate does not tell its profile, so a change takes effect with the next renewal.
+          - A change makes the certificate due, if M(certfleet.sophos_xgs.xgs_cert_upload) was told what it had been ordered with.
         type: str
   acme_directory:
     description: URL of the CA's ACME directory.
@@ -68,6 +73,12 @@ options:
     description: Hours until the plan is made again. A certificate that would become due in between is due now.
     type: int
     default: 12
+  state_dir:
+    description:
+      - Directory on the host that this runs on, for this firewall alone, that outlives the run. The CA's renewal information is remembered
+        there until the time at which the CA wants to be asked again, a day at the most.
+      - Without it each run asks. Check mode writes nothing there. What is lost there, or damaged, costs a question.
+    type: path
 extends_documentation_fragment:
   - certfleet.sophos_xgs._xgs
   - certfleet.sophos_xgs._forward.window
@@ -132,6 +143,7 @@ due:
 
 import datetime
 
+from ..module_utils._acme.advice import Advice
 from ..module_utils._acme.transport import Transport
 from ..module_utils._acme_options import certificate_spec
 from ..module_utils._due import NOTHING, Rules, judge, wanted_certificates
@@ -156,6 +168,7 @@ ARGUMENTS = Arguments(
         "port_forward": {"type": "dict", "options": forward_spec()},
         "force": {"type": "bool", "default": False},
         "period": {"type": "int", "default": 12},
+        "state_dir": {"type": "path"},
     },
     connection="",
 )
@@ -169,13 +182,16 @@ def run(params: Params, check_mode: bool) -> Outcome:
         firewall = firewall_from(params)
         ca = Transport(params["acme_directory"], ca_path=params["acme_ca_path"])
         rules = Rules(params["acme_directory"], datetime.timedelta(hours=params["period"]), params["force"])
-        verdicts = judge(firewall, wanted, ca, rules)
-    now = firewall.clock.now()
+        advice = Advice(ca, params["acme_directory"], params["state_dir"])
+        verdicts = judge(firewall, wanted, advice, rules)
+    if not check_mode:
+        advice.keep()
+    now = ca.clock.now()
     facts = {
         "certificates": [verdict.as_dict(now) for verdict in verdicts],
         "due": any(verdict.action != NOTHING for verdict in verdicts),
     }
-    return Outcome(False, facts)
+    return Outcome(False, facts, warnings=[*ca.clock.warnings, *advice.warnings])
 
 
 def main() -> None:

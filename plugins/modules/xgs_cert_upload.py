@@ -11,7 +11,8 @@ short_description: Put a certificate on a Sophos XGS firewall under a versioned 
 version_added: 0.1.0
 author: certfleet contributors (@certfleet)
 description:
-  - Uploads certificate, chain and private key as a new object, named NAME-YYYYMMDD-FFFFFFFF after expiry and fingerprint.
+  - Uploads certificate, chain and private key as a new object, named NAME-YYYYMMDD-FFFFFFFF after expiry and fingerprint,
+    or NAME-YYYYMMDD-FFFFOOOO with O(acme_directory).
     Nothing is overwritten, so whatever uses an earlier version goes on using it until M(certfleet.sophos_xgs.xgs_cert_bind) repoints it.
   - Key and certificate are matched before anything is sent, and what was sent is read back and compared.
   - Intermediates become certificate authorities as well, if they are not there yet.
@@ -32,6 +33,16 @@ options:
   private_key_passphrase:
     description:
       - Opens an encrypted key. The key is decrypted here; the passphrase is not sent.
+    type: str
+  acme_directory:
+    description:
+      - URL of the ACME directory that the certificate comes from. The last four digits of the object's name tell it then, so that
+        M(certfleet.sophos_xgs.xgs_cert_plan) notices when another CA or another profile is asked for.
+      - Without it the object's name tells no origin, and nobody will notice.
+    type: str
+  profile:
+    description:
+      - Profile that the certificate was ordered with, if any. Counts with O(acme_directory) only.
     type: str
   keep:
     description:
@@ -61,6 +72,7 @@ EXAMPLES = r"""
     name: OWA
     certificate_path: /etc/certs/owa/fullchain.pem
     private_key_path: /etc/certs/owa/privkey.pem
+    acme_directory: https://acme-v02.api.letsencrypt.org/directory
   register: upload
 
 - name: Use it
@@ -114,6 +126,7 @@ from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.certificates import (
     check_name,
     check_uploaded,
+    origin_of,
     plan_prune,
     plan_upload,
     read_authorities,
@@ -132,6 +145,8 @@ ARGUMENTS = Arguments(
         "certificate_path": {"type": "path"},
         "private_key_path": {"type": "path"},
         "private_key_passphrase": {"type": "str", "no_log": True},
+        "acme_directory": {"type": "str"},
+        "profile": {"type": "str"},
         "keep": {"type": "int"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     },
@@ -157,7 +172,8 @@ def _upload(params: Params, check_mode: bool) -> Outcome:
             remedy="Nothing was sent. Give the key that the certificate was requested with; the certificate comes first in its file.",
         )
     firewall = firewall_from(params)
-    version, change = _plan(firewall, name, chain, _x509.private_key_pem(key))
+    origin = origin_of(params["acme_directory"], params["profile"]) if params["acme_directory"] else ""
+    version, change = _plan(firewall, name, chain, _x509.private_key_pem(key), origin)
     facts = _x509.facts(chain[0])
     if not check_mode and change.changed:
         change.apply(firewall)
@@ -166,11 +182,13 @@ def _upload(params: Params, check_mode: bool) -> Outcome:
     return Outcome(change.changed, result, change.before, change.after)
 
 
-def _plan(firewall: Firewall, name: str, chain: list[x509.Certificate], key_pem: bytes) -> tuple[str, Change]:
+def _plan(
+    firewall: Firewall, name: str, chain: list[x509.Certificate], key_pem: bytes, origin: str
+) -> tuple[str, Change]:
     stored = read_certificates(firewall)
-    version, change = plan_upload(name, chain, key_pem, stored, authorities=())
+    version, change = plan_upload(name, chain, key_pem, stored, (), origin)
     if change.changed and len(chain) > 1:
-        return plan_upload(name, chain, key_pem, stored, read_authorities(firewall))
+        return plan_upload(name, chain, key_pem, stored, read_authorities(firewall), origin)
     return version, change
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from cryptography import x509
 
+from lab import proxy as fault
 from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.fleet import RESPONDER
 from lab.processes import wait_until
+from lab.proxy import FaultProxy
 
 OWA = waf_rule("OWA rule", "owa.example.com", "mail.example.com", group="Published")
 NAMES = {"owa.example.com": "fw1", "mail.example.com": "fw1", "fw2.example.com": "fw2", "shop.example.com": "fw2"}
@@ -206,3 +208,66 @@ def test_a_profile(make_fleet, play):
     assert shown.trusted
     life = x509.load_pem_x509_certificate(shown.pem.encode())
     assert life.not_valid_after_utc - life.not_valid_before_utc < timedelta(days=7)
+
+
+def of_profile(profile):
+    options = {"profile": profile} if profile else {}
+    return certificates(
+        certificate("OWA", "owa.example.com", "mail.example.com", consumers=["waf:OWA rule"], **options)
+    )
+
+
+def run_once_and_rest(fleet, play, issued, hosts, **variables):
+    """It is due once, and then no more; what was before is gone."""
+    first = play(fleet, {"fw1": hosts}, variables=variables).check()
+    assert first.changed > 0
+    assert fleet.ca.issued() == issued
+    assert fleet.shown("fw1", 8443, "owa.example.com").trusted
+    assert len([name for name in fleet.emulator.firewall("fw1")["certificates"] if name.startswith("OWA-")]) == 1
+    writes = fleet.writes()
+    assert play(fleet, {"fw1": hosts}, variables=variables).check().changed == 0
+    assert (fleet.writes(), fleet.ca.issued()) == (writes, issued)
+    return first
+
+
+def test_f12_another_profile_or_another_ca_renews_once(make_fleet, play):
+    fleet = make_fleet(*two_firewalls(), ca_options={"profiles": {"other": 60 * 86400}})
+    run_once_and_rest(fleet, play, 1, of_profile("default"))
+    run_once_and_rest(fleet, play, 2, of_profile("other"))
+    run_once_and_rest(fleet, play, 3, of_profile("default"))
+    # The same CA for us, another one for whoever goes by its URL.
+    elsewhere = fleet.ca.directory_url.replace("127.0.0.1", "localhost")
+    before = len(fleet.ca.requests())
+    run_once_and_rest(fleet, play, 4, of_profile("default"), xgs_letsencrypt_directory=elsewhere)
+    asked = [path for method, path in fleet.ca.requests()[before:] if method == "GET" and "renewal" in path.lower()]
+    assert len(asked) == 1, "of the second run, about the new certificate"
+
+
+def test_renewal_information_is_remembered(make_fleet, play, tmp_path):
+    fleet = make_fleet(*two_firewalls())
+    variables = {"xgs_letsencrypt_state_dir": str(tmp_path / "state")}
+    for _night in range(2):
+        play(fleet, {"fw1": HOSTS["fw1"]}, variables=variables).check()
+    before = fleet.ca.requests()
+    assert play(fleet, {"fw1": HOSTS["fw1"]}, variables=variables).check().changed == 0
+    assert fleet.ca.requests() == before
+    assert stat.S_IMODE((tmp_path / "state/fw1/.renewal-info.json").stat().st_mode) == 0o600
+
+
+def test_f28_a_control_node_that_is_behind(make_fleet, play, tmp_path):
+    """Seen from there the CA's certificates are of the future. They are taken, and the user is told."""
+    fleet = make_fleet(*two_firewalls())
+    with FaultProxy(fleet.ca.directory_url.rpartition("/")[0], fleet.ca.ca_file, tmp_path / "proxy") as proxy:
+        for method in ("GET", "HEAD", "POST"):
+            proxy.on("/", fault.headers(Date=fault.http_date(7200)), method=method, times=None)
+        variables = {
+            "xgs_letsencrypt_directory": proxy.directory_url,
+            "xgs_letsencrypt_directory_ca_path": proxy.ca_file,
+        }
+        first = play(fleet, {"fw1": HOSTS["fw1"]}, variables=variables).check()
+        second = play(fleet, {"fw1": HOSTS["fw1"]}, variables=variables).check()
+    assert fleet.shown("fw1", 8443, "owa.example.com").trusted
+    assert second.changed == 0
+    for result in (first, second):
+        said = " ".join((result.stdout + result.stderr).split())
+        assert "s behind the CA's; certificates are judged by the CA's" in said

@@ -93,6 +93,12 @@ class Bench:
         options = {"ca_path": self.proxy.ca_file, "clock": self.clock, **options}
         return AcmeClient(self.proxy.directory_url, KEY, **options)
 
+    def wrong_clock(self, seconds: float) -> None:
+        """A client on a machine whose clock is so far ahead."""
+        uri, self.clock = self.client.account_uri, LeapClock(skew=seconds)
+        self.client = self.make_client()
+        self.client.account_uri = uri
+
     @contextlib.contextmanager
     def window(self) -> Iterator[None]:
         self.opened += 1

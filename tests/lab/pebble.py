@@ -161,9 +161,13 @@ class AcmeCa:
         answer: dict[str, Any] = {"suggestedWindow": {"start": _rfc3339(start), "end": _rfc3339(end)}}
         if explanation_url:
             answer["explanationURL"] = explanation_url
-        # The answer travels as a string of JSON, and Pebble takes the leaf only.
+        self.set_renewal_answer(cert_pem, json.dumps(answer))
+
+    def set_renewal_answer(self, cert_pem: str, answer: str) -> None:
+        """As set_renewal_info(), with whatever body."""
+        # Pebble takes the leaf only.
         leaf = cert_pem.split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
-        self._management("POST", "/set-renewal-info/", {"Certificate": leaf, "ARIResponse": json.dumps(answer)})
+        self._management("POST", "/set-renewal-info/", {"Certificate": leaf, "ARIResponse": answer})
 
     def requests(self) -> list[tuple[str, str]]:
         """(method, endpoint) of every request since the start, without the health check's."""

@@ -66,10 +66,14 @@ class FailedCertificate:
 
 @dataclasses.dataclass
 class ObtainResult:
-    """One result for each request, in their order; and why the window did not close, if it did not."""
+    """One result for each request, in their order.
+
+    close_error: why the window did not close, if it did not; warnings: what concerns no certificate in particular.
+    """
 
     results: list[IssuedCertificate | FailedCertificate]
     close_error: CertfleetError | None = None
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)

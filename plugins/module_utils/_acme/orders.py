@@ -240,7 +240,8 @@ def obtain(
         # An interrupted run must not wait for requests under way.
         pool.shutdown(wait=False, cancel_futures=True)
     found = {id(result.request): result for orders in waves for order in orders for result in order.results()}
-    return ObtainResult([found[id(request)] for request in requests], engine.close_error)
+    results = [found[id(request)] for request in requests]
+    return ObtainResult(results, engine.close_error, client.clock.warnings)
 
 
 __all__ = (

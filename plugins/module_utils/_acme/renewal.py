@@ -18,6 +18,7 @@ from .._libraries import josepy, x509
 from .errors import clean
 
 if t.TYPE_CHECKING:
+    from .._clock import Clock
     from .._x509 import CertificateFacts
     from .transport import Reply
 
@@ -27,6 +28,10 @@ SHORT_LIFE = datetime.timedelta(days=10)
 
 class Source(t.Protocol):
     """Where renewal information comes from: a Transport, or an AcmeClient."""
+
+    # Its time, as far as it has told it.
+    @property
+    def clock(self) -> Clock: ...
 
     @property
     def directory(self) -> dict[str, t.Any]: ...
@@ -73,15 +78,15 @@ def ari_id(cert: x509.Certificate) -> str | None:
 
 
 def fetch_window(source: Source, cert: x509.Certificate) -> tuple[RenewalInfo | None, str]:
-    """The CA's renewal information for a certificate, or None and the reason why there is none. Never raises
-    CertfleetError: without the CA's advice the lifetime decides."""
+    """The CA's renewal information for a certificate, or None and what went wrong: nothing, where there is none to be
+    had. Never raises CertfleetError: without the CA's advice the lifetime decides."""
     identifier = ari_id(cert)
     if identifier is None:
-        return None, "the certificate has no authority key identifier"
+        return None, ""
     try:
         base = source.directory.get("renewalInfo")
         if not isinstance(base, str):
-            return None, "the CA offers no renewal information"
+            return None, ""
         return _window(source.get(f"{base.rstrip('/')}/{identifier}"))
     except CertfleetError as error:
         return None, error.problem

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import email.utils
 import enum
 import json
 import random
@@ -23,15 +22,15 @@ import typing as t
 import urllib.parse
 import urllib.request
 
-from .._clock import Clock, Deadline
+from .._clock import Clock, CorrectedClock, Deadline
 from .._libraries import urllib3
 from .errors import AcmeError, AcmeNetworkError
+from .http_dates import http_date, parse_retry_after
 
 USER_AGENT = "certfleet.sophos_xgs (Ansible collection)"
 # A chain is a few KiB, an order of a hundred names some 15.
 MAX_BODY = 1024 * 1024
 READ = 64 * 1024
-MAX_RETRY_AFTER = datetime.timedelta(days=1)
 # A longer wait demanded by a rate limit is for another run, not for this one. Seconds.
 SHORT_WAIT = 10.0
 
@@ -133,33 +132,6 @@ def is_ambiguous(error: Exception) -> bool:
     return isinstance(miss, Unsuccessful) and not RETRIES[miss.failure].clean
 
 
-def parse_retry_after(value: str | None, now: datetime.datetime, date: str | None = None) -> datetime.datetime | None:
-    """The instant that Retry-After means: seconds or an HTTP date (RFC 9110 §10.2.3), within one day from now.
-
-    date: the server's own time, where it says it: a date is meant by that, however wrong our clock is.
-    """
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        # More digits mean more than a day, which is cut below.
-        wait = datetime.timedelta(seconds=int(value.strip()[:9]))
-    else:
-        instant = _http_date(value)
-        if instant is None:
-            return None
-        wait = instant - (_http_date(date) or now)
-    return now + min(max(wait, datetime.timedelta(0)), MAX_RETRY_AFTER)
-
-
-def _http_date(value: str | None) -> datetime.datetime | None:
-    try:
-        instant = email.utils.parsedate_to_datetime(value or "")
-        # A date without a zone is GMT; the local zone has no say in this.
-        return instant.replace(tzinfo=instant.tzinfo or datetime.timezone.utc).astimezone(datetime.timezone.utc)
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
 def origin(url: str) -> tuple[str, int] | None:
     """Host and port of an https URL, None for anything else."""
     try:
@@ -192,6 +164,7 @@ class Transport:
     ca_path: PEM file with the CAs to trust in place of the system's.
     timeout: seconds for one request with all its repetitions; request_timeout: for each wait of one attempt,
     and for the whole of an answer's body.
+    The attribute `clock` is the given one as the server's `Date` corrects it.
     """
 
     def __init__(
@@ -211,7 +184,7 @@ class Transport:
                 f"the ACME directory {directory_url!r} is not an https URL", url=directory_url, remedy="Use https."
             )
         self.directory_url = directory_url
-        self.clock = clock or Clock()
+        self.clock = CorrectedClock(clock or Clock())
         self.timeout = timeout
         self._origin = own
         self._cache_key = (directory_url, ca_path, validate_certs)
@@ -267,6 +240,7 @@ class Transport:
                 redirect=False,
                 preload_content=False,
             )
+            self._learn_time(response.headers)
             try:
                 content = self._read(response, url)
             except BaseException:
@@ -278,6 +252,12 @@ class Transport:
         said = response.headers
         waits = parse_retry_after(said.get("Retry-After"), self.clock.now(), said.get("Date"))
         return Reply(url, response.status, response.headers, content, waits)
+
+    def _learn_time(self, headers: t.Mapping[str, str]) -> None:
+        """By `Date`, where there is one. What comes out of a cache tells an old time (RFC 9111 §5.1)."""
+        date = http_date(headers.get("Date"))
+        if date is not None and "Age" not in headers:
+            self.clock.told(date)
 
     def _read(self, response: t.Any, url: str) -> bytes:
         """The whole body: neither more than MAX_BODY, nor longer than `request_timeout`."""
@@ -400,14 +380,4 @@ def _failure(error: AcmeError) -> Failure | None:
     return None
 
 
-__all__ = (
-    "RETRIES",
-    "Failure",
-    "Reply",
-    "Rule",
-    "Transport",
-    "Unsuccessful",
-    "is_ambiguous",
-    "origin",
-    "parse_retry_after",
-)
+__all__ = ("RETRIES", "Failure", "Reply", "Rule", "Transport", "Unsuccessful", "is_ambiguous", "origin")

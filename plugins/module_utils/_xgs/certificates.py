@@ -6,13 +6,16 @@
 """Certificates on the firewall: what is there, and how a new version gets there and an old one away.
 
 A certificate in use is never overwritten. Each version has a name of its own, NAME-YYYYMMDD-FFFFFFFF: the day on which
-it expires and the start of its SHA-256, so that the web console's list says what is what.
+it expires and the start of its SHA-256, so that the web console's list says what is what. Where its origin is known,
+that takes the place of the last four digits, NAME-YYYYMMDD-FFFFOOOO: no certificate tells its ACME directory and
+profile, and there is no other place that outlives the control node.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import posixpath
 import re
 import typing as t
@@ -29,7 +32,7 @@ from .transport import File
 
 # The firewall allows 50 characters; a version's suffix takes 18.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
-VERSION = r"-\d{8}-[0-9a-f]{8}"
+VERSION = re.compile(r"-\d{8}-([0-9a-f]{4})([0-9a-f]{4})\Z")
 # "A CA certificate with this name / this content exists" (API document; 503 measured for the same content).
 CA_PRESENT = (502, 503)
 
@@ -51,6 +54,15 @@ class StoredCertificate:
             return _x509.facts(self.chain[0]) if self.chain else None
         except CertfleetError:
             return None
+
+    @property
+    def origin(self) -> str | None:
+        """The origin_of() that its name tells; None where it tells none, or is not a name that we gave."""
+        version = VERSION.search(self.name)
+        if version is None or self.facts is None:
+            return None
+        start, rest = self.facts.fingerprint[:4], self.facts.fingerprint[4:8]
+        return version[2] if version[1] == start and version[2] != rest else None
 
     def as_dict(self) -> dict[str, t.Any]:
         facts = self.facts.as_dict() if self.facts else {"fingerprint": None}
@@ -110,7 +122,7 @@ def check_name(name: str) -> None:
 
 def base_name(version: str) -> str:
     """The name without its version."""
-    return re.sub(VERSION + "$", "", version)
+    return VERSION.sub("", version)
 
 
 def versions(name: str, stored: t.Iterable[StoredCertificate]) -> list[StoredCertificate]:
@@ -123,8 +135,14 @@ def versions(name: str, stored: t.Iterable[StoredCertificate]) -> list[StoredCer
     return [certificate for _not_before, _name, certificate in sorted(found, reverse=True)]
 
 
-def version_name(name: str, facts: _x509.CertificateFacts) -> str:
-    return f"{name}-{facts.not_after:%Y%m%d}-{facts.fingerprint[:8]}"
+def origin_of(directory_url: str, profile: str | None) -> str:
+    """Where a certificate comes from, in four hex digits: another CA or another profile has others."""
+    return hashlib.sha256(f"{directory_url}\n{profile or ''}".encode()).hexdigest()[:4]
+
+
+def version_name(name: str, facts: _x509.CertificateFacts, origin: str = "") -> str:
+    """origin: an origin_of(), or nothing."""
+    return f"{name}-{facts.not_after:%Y%m%d}-{facts.fingerprint[: 8 - len(origin)]}{origin}"
 
 
 def plan_upload(
@@ -133,17 +151,19 @@ def plan_upload(
     key_pem: bytes,
     stored: t.Iterable[StoredCertificate],
     authorities: t.Container[str],
+    origin: str = "",
 ) -> tuple[str, Change]:
     """The object's name, and the change that brings certificate, chain and key onto the firewall.
 
     chain: leaf first. Intermediates go into the certificate's file and become certificate authorities as well, because
     it is not known which of the two a consumer serves. authorities: fingerprints of those that are there.
+    origin: its origin_of(), if that is known.
     """
     facts = _x509.facts(chain[0])
     for certificate in versions(name, stored):
         if certificate.facts and certificate.facts.fingerprint == facts.fingerprint:
             return certificate.name, Change({}, {})
-    version = version_name(name, facts)
+    version = version_name(name, facts, origin)
     missing = [certificate for certificate in chain[1:] if _x509.fingerprint(certificate) not in authorities]
     uploads = [_authority(certificate) for certificate in missing]
     uploads.append(_certificate(version, chain, key_pem))
@@ -218,6 +238,7 @@ __all__ = (
     "base_name",
     "check_name",
     "check_uploaded",
+    "origin_of",
     "plan_prune",
     "plan_upload",
     "read_authorities",

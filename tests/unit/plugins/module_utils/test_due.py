@@ -11,6 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _x509
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.advice import Advice
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._due import (
     BIND,
     NOTHING,
@@ -22,8 +25,9 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._due import (
     wanted_certificates,
 )
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.certificates import origin_of, version_name
 
-from unit.plugins.module_utils._xgs.firewalls import DAY, Box, Issued, authority, fleet
+from unit.plugins.module_utils._xgs.firewalls import DAY, Box, Issued, authority, fleet, self_signed
 
 NAMES = ("owa.example.com", "mail.example.com")
 WANTED = Wanted("owa", NAMES, ("waf:OWA",), "ec256")
@@ -37,6 +41,7 @@ class Ca:
 
     def __init__(self, window: tuple[float, float] | None = None) -> None:
         self.window = window
+        self.clock = Clock()
         self.directory = {"renewalInfo": "https://ca.example.com/ari"} if window else {}
         self.asked: list[str] = []
 
@@ -59,8 +64,8 @@ def box(boxes: Iterator[Box]) -> Box:
 
 
 def verdict(box: Box, wanted: Wanted = WANTED, ca: Ca | None = None, **rules: Any) -> Verdict:
-    rules = {"directory_url": PRODUCTION, "period": DAY, **rules}
-    (found,) = judge(box.firewall(), [wanted], ca or Ca(), Rules(**rules))  # type: ignore[arg-type]
+    found_by = Rules(**{"directory_url": PRODUCTION, "period": DAY, **rules})
+    (found,) = judge(box.firewall(), [wanted], Advice(ca or Ca(), found_by.directory_url), found_by)  # type: ignore[arg-type]
     return found
 
 
@@ -132,6 +137,78 @@ def test_a_staging_certificate_at_the_staging_ca(box: Box) -> None:
     assert verdict(box, directory_url=STAGING).action == NOTHING
 
 
+def tagged(issued: Issued, directory_url: str = PRODUCTION, profile: str | None = None) -> str:
+    return version_name("owa", _x509.facts(issued.chain[0]), origin_of(directory_url, profile))
+
+
+SHORT = Wanted("owa", NAMES, ("waf:OWA",), "ec256", "shortlived")
+ELSEWHERE = "https://acme.example.com/directory"
+DIFFERS = "it was issued by another CA, or for another profile, than is asked for now"
+
+
+@pytest.mark.parametrize(
+    ("origin", "wanted", "asked"),
+    [
+        ((ELSEWHERE, None), WANTED, PRODUCTION),
+        ((PRODUCTION, "shortlived"), WANTED, PRODUCTION),
+        ((PRODUCTION, None), SHORT, PRODUCTION),
+        ((PRODUCTION, "shortlived"), SHORT, ELSEWHERE),
+        ((PRODUCTION, None), WANTED, STAGING),
+    ],
+    ids=["CA", "a profile", "no profile", "the CA of a profile", "back to staging"],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_f12_another_ca_or_profile(
+    box: Box, origin: tuple[str, str | None], wanted: Wanted, asked: str, force: bool
+) -> None:
+    """Due once; and what is of another CA, this one is neither asked about nor told of."""
+    issued, ca = authority().issue(*NAMES, age=10), Ca((20, 25))
+    have(box, issued, tagged(issued, *origin))
+    found = verdict(box, wanted, ca, directory_url=asked, force=force)
+    assert (found.action, found.reason) == (RENEW, "forced" if force else DIFFERS)
+    assert found.as_dict(datetime.datetime.now(datetime.timezone.utc))["replaces"] is None
+    assert ca.asked == []
+
+    renewed = authority().issue(*NAMES, age=9)
+    have(box, renewed, tagged(renewed, asked, wanted.profile))
+    again = verdict(box, wanted, ca, directory_url=asked)
+    assert (again.action, again.current.name) == (NOTHING, tagged(renewed, asked, wanted.profile))
+    assert again.as_dict(datetime.datetime.now(datetime.timezone.utc))["replaces"]
+    assert len(ca.asked) == 1
+
+
+def test_f12_a_staging_certificate_or_a_self_signed_one(box: Box) -> None:
+    ca = Ca((20, 25))
+    for issued, reason in (
+        (
+            authority("(STAGING) Fake Fennel").issue(*NAMES, age=10),
+            "it was issued by a staging CA, which nobody trusts",
+        ),
+        (self_signed(*NAMES), "it is self-signed"),
+    ):
+        have(box, issued, "owa")
+        found = verdict(box, ca=ca)
+        assert (found.action, found.reason) == (RENEW, reason)
+        assert found.as_dict(datetime.datetime.now(datetime.timezone.utc))["replaces"] is None
+    assert ca.asked == []
+
+
+@pytest.mark.parametrize("name", [VERSION, "owa"])
+def test_an_unknown_origin_is_taken_for_the_right_one(box: Box, name: str) -> None:
+    """What was there before, or was uploaded by hand, is not ordered anew all at once."""
+    have(box, authority().issue(*NAMES, age=10), name)
+    assert verdict(box, SHORT, directory_url=ELSEWHERE).action == NOTHING
+
+
+def test_a_ca_that_dates_back(box: Box) -> None:
+    """After a change of the CA, the new one's certificate may look older than the old one's."""
+    old, new = authority().issue(*NAMES, age=10), authority().issue(*NAMES, age=10.02)
+    box.put(tagged(old, ELSEWHERE), old)
+    have(box, new, tagged(new))
+    found = verdict(box)
+    assert (found.action, found.current.name) == (NOTHING, tagged(new))
+
+
 def test_the_order_of_the_names_does_not_matter(box: Box) -> None:
     have(box, authority().issue(*reversed(NAMES), age=10))
     assert verdict(box).action == NOTHING
@@ -196,7 +273,7 @@ def test_several_certificates_cost_one_read_together(box: Box) -> None:
     wanted = [Wanted(name, (f"{name}.example.com",), None, "ec256") for name in ("a", "b", "c")]
     for one in wanted:
         box.put(f"{one.name}-20270101-01234567", authority().issue(*one.domains, age=10))
-    found = judge(box.firewall(), wanted, Ca(), Rules(PRODUCTION, DAY))  # type: ignore[arg-type]
+    found = judge(box.firewall(), wanted, Advice(Ca(), PRODUCTION), Rules(PRODUCTION, DAY))  # type: ignore[arg-type]
     assert [one.action for one in found] == [NOTHING] * 3
     assert box.reads == 1
 

@@ -19,6 +19,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.order i
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._store import Store
 
+from lab.faults import LeapClock
 from unit.plugins.module_utils._xgs.firewalls import Issued, authority
 
 NAMES = ("owa.example.com", "mail.example.com")
@@ -91,6 +92,26 @@ def test_what_does_not_fit_is_not_found(tmp_path: Path, age: int, wanted: Certif
     store = Store(str(tmp_path / "s"))
     keep(store, authority().issue(*NAMES, age=age))
     assert store.find(wanted, None) is None
+
+
+@pytest.mark.parametrize(
+    ("directory_url", "profile"), [("https://other.example.com/dir", None), ("https://ca.example.com/dir", "short")]
+)
+def test_what_comes_from_elsewhere_is_not_found(tmp_path: Path, directory_url: str, profile: str | None) -> None:
+    """It did not reach the firewall, and then somebody changed the CA, say from staging to production."""
+    ours = "https://ca.example.com/dir"
+    keep(Store(str(tmp_path / "s"), ours), authority().issue(*NAMES))
+    assert Store(str(tmp_path / "s"), ours).find(request(), None) is not None
+    wanted = CertificateRequest("owa", NAMES, "ec256", profile=profile)
+    assert Store(str(tmp_path / "s"), directory_url).find(wanted, None) is None
+
+
+@pytest.mark.parametrize("hours", [-2, -200, 2])
+def test_f28_what_was_just_issued_is_found_whatever_our_clock_says(tmp_path: Path, hours: int) -> None:
+    clock = LeapClock(skew=hours * 3600.0)
+    issued = authority().issue(*NAMES)
+    keep(Store(str(tmp_path / "s")), issued)
+    assert Store(str(tmp_path / "s"), clock=clock).find(request(), None).facts.fingerprint == issued.fingerprint
 
 
 def test_what_is_to_be_replaced_is_not_found(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _x509
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import client as client_module
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import transport
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import http_dates, transport
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account import ensure_account, thumbprint
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.binding import ExternalAccountBinding
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.client import AcmeClient, NoncePool
@@ -130,8 +130,8 @@ def server(tls: TlsFiles) -> Iterator[Server]:
 
 
 def slept(client: AcmeClient) -> list[float]:
-    assert isinstance(client.clock, FakeClock)
-    return client.clock.slept
+    assert isinstance(client.clock.own, FakeClock)
+    return client.clock.own.slept
 
 
 KEY = _x509.generate_private_key("ec256")
@@ -437,7 +437,7 @@ def _zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     ],
 )
 def test_retry_after(value: str | None, seconds: int | None) -> None:
-    found = transport.parse_retry_after(value, NOW)
+    found = http_dates.parse_retry_after(value, NOW)
     assert found == (None if seconds is None else NOW + datetime.timedelta(seconds=seconds))
     assert found is None or found.tzinfo is UTC
 
@@ -449,9 +449,9 @@ def test_retry_after_is_meant_by_the_clock_of_the_server() -> None:
             email.utils.format_datetime(NOW + datetime.timedelta(hours=hours, seconds=seconds), usegmt=True)
             for seconds in (0, 30)
         )
-        assert transport.parse_retry_after(later, NOW, date) == NOW + datetime.timedelta(seconds=30)
+        assert http_dates.parse_retry_after(later, NOW, date) == NOW + datetime.timedelta(seconds=30)
     minute = "Sat, 21 Nov 2026 12:01:00 GMT"
-    assert transport.parse_retry_after(minute, NOW, "soon") == NOW + datetime.timedelta(minutes=1)
+    assert http_dates.parse_retry_after(minute, NOW, "soon") == NOW + datetime.timedelta(minutes=1)
 
 
 # -- registration

@@ -22,7 +22,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.errors 
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 
 from lab import proxy as fault
-from lab.faults import Bench, LeapClock
+from lab.faults import Bench
 
 Edit = Callable[[dict[str, Any]], Any]
 UTC = datetime.timezone.utc
@@ -295,8 +295,7 @@ def test_f28_a_wrong_clock_waits_right(bench: Bench, hours: int) -> None:
         fields = {"Retry_After": fault.http_date(5), "Date": fault.http_date(0)}
         return fault.problem(503, "rateLimited", "Service busy", **fields)(exchange)
 
-    bench.clock = LeapClock(skew=hours * 3600.0)
-    bench.client.clock = bench.clock
+    bench.wrong_clock(hours * 3600.0)
     bench.proxy.on(fault.NEW_ORDER, busy)
     assert bench.client.post(bench.client.endpoint("newOrder"), _order(bench)).status == 201
     assert [4 <= pause <= 6 for pause in bench.clock.slept] == [True]
@@ -307,10 +306,31 @@ def _order(bench: Bench) -> dict[str, Any]:
     return {"identifiers": [{"type": "dns", "value": name}]}
 
 
-@pytest.mark.parametrize("days", [-2, 200])
-def test_f28_a_clock_that_is_days_off_is_said(bench: Bench, days: int) -> None:
-    """The certificate is refused, with a hint at the clock rather than at the CA."""
-    bench.clock = LeapClock(skew=days * 86400.0)
-    error = bench.refused(bench.request("days.f28.example.com"), clock=bench.clock)
-    assert "which is not now" in error.problem
-    assert "clock" in error.remedy
+@pytest.mark.parametrize("hours", [-50, -2, 2, 5000])
+def test_f28_the_cas_clock_tells_whether_a_certificate_is_valid(bench: Bench, hours: int) -> None:
+    """One that is not valid yet, or not any more, by our clock is taken all the same."""
+    bench.wrong_clock(hours * 3600.0)
+    (one,) = bench.issue(bench.request(f"valid{hours + 50}.f28.example.com"))
+    now = datetime.datetime.now(UTC)
+    assert one.facts.not_before <= now <= one.facts.not_after
+    assert abs(bench.client.clock.now() - now) < datetime.timedelta(minutes=1) + sum(bench.clock.slept) * SECOND
+    (warning,) = bench.client.clock.warnings
+    assert f"s {'ahead of' if hours > 0 else 'behind'} the CA's" in warning
+    assert abs(int(warning.split(" is ")[1].split()[0]) - abs(hours) * 3600) < 60
+
+
+@pytest.mark.parametrize("fields", [{"Date": None}, {"Date": "noon"}, {"Age": "7200"}], ids=["none", "odd", "cached"])
+@pytest.mark.parametrize("hours", [0, 200 * 24])
+def test_f28_a_ca_that_does_not_tell_the_time(bench: Bench, fields: dict[str, str | None], hours: int) -> None:
+    """Then ours counts, for better or worse."""
+    bench.wrong_clock(hours * 3600.0)
+    for method in ("GET", "HEAD", "POST"):
+        bench.proxy.on("/", fault.headers(**fields), method=method, times=None)
+    request = bench.request(f"no-date-{hours}-{next(iter(fields))}-{len(str(fields))}.f28.example.com".lower())
+    if not hours:
+        bench.issue(request)
+    else:
+        error = bench.refused(request)
+        assert "which is not now" in error.problem
+        assert "clock" in error.remedy
+    assert bench.client.clock.warnings == []

@@ -19,6 +19,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.certific
     base_name,
     check_name,
     check_uploaded,
+    origin_of,
     plan_prune,
     plan_upload,
     read_authorities,
@@ -40,11 +41,11 @@ def stored(name: str, issued: Issued | None = None) -> StoredCertificate:
     return StoredCertificate(name, issued.chain if issued else [], has_key=True)
 
 
-def upload(box: Box, issued: Issued, name: str = "owa") -> str:
+def upload(box: Box, issued: Issued, origin: str = "") -> str:
     """Plan and upload, as the module does; returns the object's name."""
     firewall = box.firewall()
     version, change = plan_upload(
-        name, issued.chain, issued.key_pem, read_certificates(firewall), read_authorities(firewall)
+        "owa", issued.chain, issued.key_pem, read_certificates(firewall), read_authorities(firewall), origin
     )
     change.apply(firewall)
     return version
@@ -199,6 +200,29 @@ def test_base_names(version: str, base: str) -> None:
     assert base_name(version) == base
 
 
+@given(st.from_regex(r"[A-Za-z0-9_.-]{1,32}", fullmatch=True), st.sampled_from([None, "", "classic", "shortlived"]))
+def test_a_version_tells_its_origin(name: str, profile: str | None) -> None:
+    issued, origin = authority().issue("a.example.com"), origin_of("https://ca.example.com/dir", profile)
+    version = version_name(name, stored("x", issued).facts, origin)
+    assert len(version) <= 50
+    assert base_name(version) == name
+    assert stored(version, issued).origin in (origin, None)
+
+
+def test_origins_differ() -> None:
+    places = ["https://ca.example.com/dir", "https://ca.example.com/directory", "https://ca.example.com:8443/dir"]
+    origins = {origin_of(place, profile) for place in places for profile in (None, "classic", "shortlived")}
+    assert len(origins) == 9
+    assert origin_of(places[0], None) == origin_of(places[0], "")
+
+
+@pytest.mark.parametrize("name", ["owa", "owa-20270101-01234567", "owa-20270101-{}", "owa-20270101-{}-x"])
+def test_a_name_that_is_not_ours_tells_no_origin(name: str) -> None:
+    """Such as those from before, and an administrator's own."""
+    issued = authority().issue("a.example.com")
+    assert stored(name.format(issued.fingerprint[:8]), issued).origin is None
+
+
 def test_versions_are_the_readable_ones_newest_first() -> None:
     new, old = authority().issue("a.example.com"), authority().issue("a.example.com", age=30)
     newest, oldest = (version_name("a", stored("x", issued).facts) for issued in (new, old))
@@ -238,6 +262,15 @@ def test_the_same_certificate_is_not_uploaded_again(box: Box, name: str) -> None
     issued = authority().issue(*NAMES)
     box.put(name, issued)
     assert upload(box, issued) == name
+    assert box.writes == 0
+
+
+def test_the_same_certificate_of_another_origin_is_not_uploaded_again(box: Box) -> None:
+    issued = authority().issue(*NAMES)
+    version = upload(box, issued, origin_of("https://ca.example.com/dir", None))
+    box.emulator.reset(box.name)
+    assert upload(box, issued, origin_of("https://other.example.com/dir", None)) == version
+    assert upload(box, issued) == version
     assert box.writes == 0
 
 
