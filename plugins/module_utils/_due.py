@@ -33,7 +33,8 @@ SETTLING = datetime.timedelta(days=3)
 class Wanted:
     """One certificate of the inventory.
 
-    domains: A-labels, lower-case. consumers: None for those of the previous version. profile: None for the CA's choice.
+    domains: from normalise_domains(). consumers: None for those of the previous version. profile: None for the CA's
+    choice.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Wanted:
     consumers: tuple[str, ...] | None
     key_type: str
     profile: str | None = None
+    reuse_key: bool = False
+    preferred_chain: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Verdict:
             "domains": list(self.wanted.domains),
             "key_type": self.wanted.key_type,
             "profile": self.wanted.profile,
+            "reuse_key": self.wanted.reuse_key,
+            "preferred_chain": self.wanted.preferred_chain,
             "consumers": list(self.consumers or self.wanted.consumers or ()),
             "action": self.action,
             "reason": self.reason,
@@ -109,10 +114,12 @@ def wanted_certificates(entries: t.Sequence[dict[str, t.Any]]) -> list[Wanted]:
             check_consumers(consumers or ())
             found[name] = Wanted(
                 name,
-                normalise_domains(entry["domains"]),
+                normalise_domains(entry["domains"], entry.get("profile")),
                 consumers,
                 entry.get("key_type") or KEY_TYPES[0],
                 entry.get("profile") or None,
+                entry.get("reuse_key") or False,
+                entry.get("preferred_chain") or None,
             )
     return list(found.values())
 

@@ -36,7 +36,7 @@ options:
         type: str
         required: true
       domains:
-        description: DNS names, 100 at the most. International names may be written as they are read.
+        description: DNS names and IP addresses, 100 at the most. International names may be written as they are read.
         type: list
         elements: str
         required: true
@@ -55,6 +55,13 @@ options:
         description:
           - Kind of certificate, one of those that the CA's directory lists. Without it the CA chooses.
           - A change makes the certificate due, if M(certfleet.sophos_xgs.xgs_cert_upload) was told what it had been ordered with.
+        type: str
+      reuse_key:
+        description: Passed on to M(certfleet.sophos_xgs.acme_http01_order). Needs O(state_dir), below which the key is kept.
+        type: bool
+        default: false
+      preferred_chain:
+        description: Passed on to M(certfleet.sophos_xgs.acme_http01_order). A change takes effect with the next renewal.
         type: str
   acme_directory:
     description: URL of the CA's ACME directory.
@@ -111,6 +118,8 @@ certificates:
       domains: [owa.example.com, exchange.example.com]
       key_type: rsa2048
       profile:
+      reuse_key: false
+      preferred_chain:
       consumers: [webadmin, "waf:OWA rule"]
       action: renew
       reason: the firewall does not have it yet
@@ -147,7 +156,7 @@ from ..module_utils._acme.advice import Advice
 from ..module_utils._acme.transport import Transport
 from ..module_utils._acme_options import certificate_spec
 from ..module_utils._due import NOTHING, Rules, judge, wanted_certificates
-from ..module_utils._errors import stage
+from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._runner import Arguments, Outcome, Params, env_fallback, run_module
 from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
 
@@ -177,6 +186,13 @@ ARGUMENTS = Arguments(
 def run(params: Params, check_mode: bool) -> Outcome:
     with stage("plan"):
         wanted = wanted_certificates(params["certificates"])
+        for certificate in wanted:
+            if certificate.reuse_key and not params["state_dir"]:
+                raise CertfleetError(
+                    "reuse_key needs a place where the key is kept from one renewal to the next",
+                    certificate=certificate.name,
+                    remedy="Set state_dir (in the role: xgs_letsencrypt_state_dir) to a directory that stays.",
+                )
         if params["port_forward"] is not None:
             forward_from(params["port_forward"])
         firewall = firewall_from(params)

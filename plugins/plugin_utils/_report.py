@@ -18,7 +18,8 @@ Row = t.Dict[str, t.Any]
 
 def to_order(planned: t.Iterable[Row]) -> list[Row]:
     """The plan's certificates that have to be obtained, as acme_http01_order takes them."""
-    options = ("name", "domains", "key_type", "profile", "replaces", "fingerprint")
+    asked_for = ("name", "domains", "key_type", "profile", "reuse_key", "preferred_chain")
+    options = (*asked_for, "replaces", "fingerprint")
     return [{option: entry[option] for option in options} for entry in planned if entry["action"] == "renew"]
 
 

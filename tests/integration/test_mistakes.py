@@ -30,6 +30,10 @@ MISTAKES = {
         certificates(certificate("web", "a.example.com", consumers=["proxy"])),
         r"consumer: web: plan: 'proxy' is not a consumer",
     ),
+    "reuse": (
+        certificates(certificate("web", "a.example.com", reuse_key=True)),
+        r"reuse: web: plan: reuse_key needs a place",
+    ),
     "no_responder": (
         certificates(certificate("web", "a.example.com"), xgs_letsencrypt_responder_address=""),
         r"no_responder: plan: there is no responder address",

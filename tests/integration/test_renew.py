@@ -210,6 +210,27 @@ def test_a_profile(make_fleet, play):
     assert life.not_valid_after_utc - life.not_valid_before_utc < timedelta(days=7)
 
 
+def test_an_address_a_chain_and_the_former_key(make_fleet, play, tmp_path):
+    """All that a certificate can be asked to be, seen by a visitor."""
+    fleet = make_fleet([firewall(2)], {"fw2.example.com": "fw2"}, ca_options={"alternate_roots": 1})
+    address = fleet.addresses["fw2"]
+    roots = x509.load_pem_x509_certificates(fleet.ca.root_pem().encode())
+    chosen = roots[1].subject.rfc4514_string().removeprefix("CN=")
+    own = {"reuse_key": True, "preferred_chain": chosen, "consumers": ["webadmin"]}
+    hosts = {"fw2": certificates(certificate("admin", "fw2.example.com", address, **own))}
+    shown = []
+    for force in (False, True):
+        variables = {"xgs_letsencrypt_state_dir": str(tmp_path / "state"), "xgs_letsencrypt_force": force}
+        play(fleet, hosts, variables=variables).check()
+        shown.append(fleet.shown("fw2", 4444, address))
+    assert [one.trusted for one in shown] == [True, True]
+    assert shown[0].fingerprint != shown[1].fingerprint
+    assert shown[0].certificate.public_key() == shown[1].certificate.public_key()
+    chain = x509.load_pem_x509_certificates((tmp_path / "state/fw2/admin/fullchain.pem").read_bytes())
+    assert chain[-1].issuer == roots[1].subject
+    assert play(fleet, hosts).rc != 0, "the key has no place without a state directory"
+
+
 def of_profile(profile):
     options = {"profile": profile} if profile else {}
     return certificates(

@@ -39,6 +39,8 @@ def planned(name: str = "a", action: str = "renew", days_left: float | None = 20
         "days_left": days_left,
         "lifetime_days": 90.0,
         "profile": None,
+        "reuse_key": False,
+        "preferred_chain": None,
         "replaces": "aki.serial",
         **more,
     }
@@ -74,6 +76,8 @@ def test_what_has_to_be_ordered() -> None:
             "domains": ["a.example.com"],
             "key_type": "ec256",
             "profile": None,
+            "reuse_key": False,
+            "preferred_chain": None,
             "replaces": "aki.serial",
             "fingerprint": "ab" * 32,
         }
