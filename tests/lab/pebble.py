@@ -205,7 +205,7 @@ class AcmeCa:
         return Daemon(
             "pebble-challtestsrv",
             [
-                _tool("pebble-challtestsrv"),
+                tool("pebble-challtestsrv"),
                 *off,
                 f"-dnsserver={self.dns_address}",
                 f"-management={self.host}:{management}",
@@ -240,7 +240,7 @@ class AcmeCa:
         self.log_path = base / "pebble.log"
         return Daemon(
             "pebble",
-            [_tool("pebble"), f"-config={base / 'pebble.json'}", f"-dnsserver={self.dns_address}"],
+            [tool("pebble"), f"-config={base / 'pebble.json'}", f"-dnsserver={self.dns_address}"],
             log=self.log_path,
             env={**os.environ, **self._env},
             answers=(self.host, port),
@@ -259,7 +259,7 @@ class AcmeCa:
             session.post(f"{self._dns_url}/{path}", json=body, timeout=10).raise_for_status()
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
     path = TOOLS / name
     found = str(path) if path.exists() else shutil.which(name)
     if not found:
