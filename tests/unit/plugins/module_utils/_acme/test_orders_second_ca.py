@@ -142,7 +142,7 @@ def test_f25_a_ca_that_issues_later(acme2certifier_installed: None, port_80: Isl
     Its async_mode does that, but wants Django; with no time to wait for its own issuing thread it does the same.
     """
     (tmp_path / "slow.py").write_text(SLOW)
-    settings = {
+    settings: dict[str, dict[str, object]] = {
         "Certificate": {"enrollment_timeout": 0},
         "Order": {"retry_after_timeout": 1},
         "Hooks": {"hooks_file": tmp_path / "slow.py"},
