@@ -35,8 +35,9 @@ class AcmeCa:
 
     Names resolve only after `add_a`; others fail as unknown. It validates HTTP-01 at `http_port`
     of the address a name has. Deterministic unless told otherwise: no sleeps, no rejected nonces,
-    no reused authorizations (but for one in a hundred: it compares the wrong way), one profile. Pebble locks up for good when very many orders run at
-    once (letsencrypt/pebble #554): take a fresh one per test module, and few orders in parallel.
+    no reused authorizations (but for one in a hundred: it compares the wrong way), one profile.
+    Pebble locks up for good when very many orders run at once (letsencrypt/pebble #554): take a
+    fresh one per test module, and few orders in parallel.
     """
 
     def __init__(

@@ -64,6 +64,15 @@ def test_f22_an_order_for_other_names(bench: Bench, identifiers: Any) -> None:
     assert (bench.proxy.count(fault.CHALLENGE), bench.opened, bench.issued) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("identifier", [{"type": "dns", "value": "other.f22.example.com"}, {"type": "dns"}, None, 7])
+def test_f22_an_authorization_for_another_name(bench: Bench, own_name: str, identifier: Any) -> None:
+    """Nothing is answered for a name that was not asked for."""
+    bench.proxy.on(fault.AUTHORIZATION, fault.change(setting(identifier=identifier)), times=None)
+    error = bench.refused(bench.request(own_name))
+    assert "authorization is for another name" in error.problem
+    assert (bench.proxy.count(fault.CHALLENGE), bench.opened, bench.issued) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("url", [ELSEWHERE, "http://127.0.0.1/x", "file:///etc/passwd", "", "//127.0.0.2/x"])
 @pytest.mark.parametrize(
     ("path", "edit"),
