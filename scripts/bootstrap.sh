@@ -96,4 +96,8 @@ flock 9
   need_package ca-certificates "no root certificates: HTTPS downloads could not be verified"
 install_requirements
 scripts/fetch-pebble.sh build/tools
+# Servers of other makes, which few tests need: without one these are skipped, and say so.
+for other in acme2certifier caddy; do
+  "scripts/fetch-$other.sh" build/tools || say "no $other: its tests will be skipped"
+done
 link_collection

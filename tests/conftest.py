@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import hypothesis
 import pytest
 
 from lab import collection
-from lab.pebble import AcmeCa
+from lab.island import Island, NoIsland
+from lab.pebble import TOOLS, AcmeCa
 from lab.playbook import PlaybookResult, run_playbook
 from lab.ports import free_port
 
@@ -32,6 +34,34 @@ def ca() -> Iterator[AcmeCa]:
     """
     with AcmeCa(http_port=free_port()) as authority:
         yield authority
+
+
+@pytest.fixture(scope="session")
+def acme2certifier_installed() -> None:
+    """Where it cannot be had, tests that need it are skipped."""
+    _fetch("acme2certifier")
+
+
+@pytest.fixture(scope="session")
+def caddy_installed() -> None:
+    _fetch("caddy")
+
+
+def _fetch(what: str) -> None:
+    script = Path(__file__).resolve().parents[1] / "scripts" / f"fetch-{what}.sh"
+    done = subprocess.run([script, TOOLS], capture_output=True, text=True, timeout=110)
+    if done.returncode:
+        pytest.skip(f"no {what} here: {done.stderr.strip().splitlines()[-1:]}")
+
+
+@pytest.fixture(scope="module")
+def island() -> Iterator[Island]:
+    """A network with a port 80 to give away; skips where the kernel allows none."""
+    try:
+        with Island() as made:
+            yield made
+    except NoIsland as error:
+        pytest.skip(f"no network of our own here: {error}")
 
 
 @pytest.fixture(scope="session")

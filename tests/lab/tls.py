@@ -25,28 +25,49 @@ class TlsFiles:
     key: Path
 
 
+@dataclass(frozen=True)
+class Issuer:
+    """A CA's certificate and key, which lie in ca.pem and ca.key of its directory."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+
+def make_issuer(directory: Path, common_name: str = "lab") -> Issuer:
+    """Make a CA that others are to issue with."""
+    directory.mkdir(parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name(f"{common_name} CA")
+    builder = _builder(name, name, key.public_key()).add_extension(x509.BasicConstraints(True, 0), True)
+    builder = builder.add_extension(_usage(sign_certificates=True), True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+    issuer = Issuer(builder.sign(key, hashes.SHA256()), key)
+    (directory / "ca.pem").write_bytes(issuer.certificate.public_bytes(serialization.Encoding.PEM))
+    _write_key(directory / "ca.key", key)
+    return issuer
+
+
 def make_tls(directory: Path, names: Sequence[str] = ("localhost",), common_name: str = "lab") -> TlsFiles:
     """Make a CA and a certificate for `names` (DNS names and IP addresses) it signed."""
-    directory.mkdir(parents=True, exist_ok=True)
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    issuer = _name(f"{common_name} CA")
-    ca = _builder(issuer, issuer, ca_key.public_key()).add_extension(x509.BasicConstraints(True, 0), True)
-    ca = ca.add_extension(_usage(sign_certificates=True), True)
-    ca = ca.add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), False)
-    leaf = _builder(_name(common_name), issuer, key.public_key()).add_extension(
+    issuer = make_issuer(directory, common_name)
+    key = ec.generate_private_key(ec.SECP256R1())
+    leaf = _builder(_name(common_name), issuer.certificate.subject, key.public_key()).add_extension(
         x509.SubjectAlternativeName([_general_name(name) for name in names]), False
     )
     leaf = leaf.add_extension(x509.BasicConstraints(False, None), True)
     leaf = leaf.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
-    leaf = leaf.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), False)
+    leaf = leaf.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), False)
     files = TlsFiles(directory / "ca.pem", directory / "server.pem", directory / "server.key")
-    files.ca.write_bytes(ca.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    files.certificate.write_bytes(leaf.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    files.key.touch(0o600)
-    files.key.write_bytes(
+    files.certificate.write_bytes(leaf.sign(issuer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    _write_key(files.key, key)
+    return files
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    path.touch(0o600)
+    path.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    return files
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

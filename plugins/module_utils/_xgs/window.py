@@ -61,11 +61,15 @@ class Window:
             change = self._plan(self._sweep())
         try:
             with stage("open"):
-                change.apply(self.firewall)
+                for write in change.writes:
+                    # Broken off, it may be carried out when _close() has looked already.
+                    with _undisturbed():
+                        self.firewall.send(write)
             self.opened_at, self.closed_at = self.firewall.clock.now(), None
             yield
         finally:
-            self._close()
+            with _undisturbed():
+                self._close()
             if self.opened_at and self.closed_at:
                 self.seconds += (self.closed_at - self.opened_at).total_seconds()
 
@@ -99,11 +103,35 @@ class Interrupted(BaseException):
     """A signal asked the process to end; raised once, so that `finally` can do its work."""
 
 
+class _Guard(threading.local):
+    """What a signal finds. Of the main thread, because that is where handlers run."""
+
+    busy = False
+    waiting: Interrupted | None = None
+
+
+_guard = _Guard()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> t.Iterator[None]:
+    """A signal that comes meanwhile takes effect at the end of the block."""
+    _guard.busy = True
+    try:
+        yield
+    finally:
+        _guard.busy = False
+    waiting, _guard.waiting = _guard.waiting, None
+    if waiting is not None:
+        raise waiting
+
+
 @contextlib.contextmanager
 def orderly_end() -> t.Iterator[None]:
     """Turn the first SIGTERM or SIGINT into an exception and ignore the rest until the block is left.
 
     Without that no `finally` runs at SIGTERM, and a second signal, as Ansible sends it, breaks it off (measured).
+    While the firewall is being written to, the exception waits for its answer; while the port is closed, for that.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -112,8 +140,12 @@ def orderly_end() -> t.Iterator[None]:
     def handle(number: int, frame: types.FrameType | None) -> None:
         for other in previous:
             signal.signal(other, signal.SIG_IGN)
-        raise Interrupted(signal.Signals(number).name)
+        interrupted = Interrupted(signal.Signals(number).name)
+        if not _guard.busy:
+            raise interrupted
+        _guard.waiting = interrupted
 
+    _guard.waiting = None
     previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number in previous:
         signal.signal(number, handle)

@@ -24,11 +24,11 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.transpo
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._runner import Outcome
 from ansible_collections.certfleet.sophos_xgs.plugins.modules import acme_account
 
-from lab.account_server import AccountServer
 from lab.pebble import AcmeCa
+from lab.second_ca import SecondCa
 
 
-def connection(ca: AcmeCa | AccountServer, **options: Any) -> dict[str, Any]:
+def connection(ca: AcmeCa | SecondCa, **options: Any) -> dict[str, Any]:
     """The options of every acme_* module."""
     return {
         "acme_directory": ca.directory_url,
@@ -41,7 +41,7 @@ def connection(ca: AcmeCa | AccountServer, **options: Any) -> dict[str, Any]:
     }
 
 
-def run(ca: AcmeCa | AccountServer, check_mode: bool = False, **options: Any) -> Outcome:
+def run(ca: AcmeCa | SecondCa, check_mode: bool = False, **options: Any) -> Outcome:
     params: dict[str, Any] = {
         "state": "present",
         "contact": [],
@@ -59,7 +59,7 @@ def new_key() -> str:
     return new_account_key().decode()
 
 
-def client_of(ca: AcmeCa | AccountServer, key_pem: str) -> AcmeClient:
+def client_of(ca: AcmeCa | SecondCa, key_pem: str) -> AcmeClient:
     return AcmeClient(ca.directory_url, load_account_key(content=key_pem), ca_path=ca.ca_file)
 
 

@@ -11,18 +11,18 @@ import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.errors import AcmeError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 
-from lab.account_server import PYTHON, AccountServer, acme2certifier
+from lab.second_ca import SecondCa, acme2certifier
 from unit.plugins.modules.accounts import new_key, run
 
-pytestmark = pytest.mark.skipif(not PYTHON, reason="ACME2CERTIFIER_PYTHON names no Python that has acme2certifier")
+pytestmark = pytest.mark.usefixtures("acme2certifier_installed")
 
 MAC = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12WzWNDZM6eQGHWpSRTPal5eA"
 CONTACT = ["a@example.com"]
 
 
 @pytest.fixture(scope="module")
-def ca(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountServer]:
-    with acme2certifier(tmp_path_factory.mktemp("acme2certifier"), {"customer-1": MAC}) as server:
+def ca(acme2certifier_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondCa]:
+    with acme2certifier(tmp_path_factory.mktemp("acme2certifier"), mac_keys={"customer-1": MAC}) as server:
         yield server
 
 
@@ -31,13 +31,13 @@ def binding(kid: str = "customer-1", key: str = MAC, alg: str = "HS256") -> dict
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
-def test_no_binding(ca: AccountServer, check_mode: bool) -> None:
+def test_f14_no_binding(ca: SecondCa, check_mode: bool) -> None:
     with pytest.raises(CertfleetError, match="only with an external account binding"):
         run(ca, check_mode, account_key_content=new_key(), contact=CONTACT)
 
 
 @pytest.mark.parametrize("wrong", [binding("nobody"), binding(key=MAC[::-1].replace("A", "B"))], ids=["kid", "MAC"])
-def test_wrong_binding(ca: AccountServer, wrong: dict[str, str]) -> None:
+def test_f14_wrong_binding(ca: SecondCa, wrong: dict[str, str]) -> None:
     with pytest.raises(AcmeError) as caught:
         run(ca, account_key_content=new_key(), contact=CONTACT, external_account_binding=wrong)
     assert "kid, key and alg of external_account_binding" in caught.value.remedy
@@ -45,7 +45,7 @@ def test_wrong_binding(ca: AccountServer, wrong: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
-def test_right_binding_and_ignored_afterwards(ca: AccountServer, alg: str) -> None:
+def test_f14_right_binding_and_ignored_afterwards(ca: SecondCa, alg: str) -> None:
     key = new_key()
     made = run(ca, account_key_content=key, contact=CONTACT, external_account_binding=binding(alg=alg))
     assert made.facts["created"]
@@ -54,7 +54,7 @@ def test_right_binding_and_ignored_afterwards(ca: AccountServer, alg: str) -> No
         assert (again.changed, again.facts["account_uri"]) == (False, made.facts["account_uri"])
 
 
-def test_new_keys_and_deactivation(ca: AccountServer) -> None:
+def test_new_keys_and_deactivation(ca: SecondCa) -> None:
     keys = [new_key() for _number in range(3)]
     made = run(ca, account_key_content=keys[0], contact=CONTACT, external_account_binding=binding())
     for old, new in ((keys[0], keys[1]), (keys[1], keys[2])):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""External account binding at a real CA that demands it (Pebble)."""
+"""External account binding at a real CA that demands it (Pebble). F14 of the injected faults."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def registrations(ca: AcmeCa) -> int:
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
-def test_none(ca: AcmeCa, check_mode: bool) -> None:
+def test_f14_none(ca: AcmeCa, check_mode: bool) -> None:
     before = registrations(ca)
     with pytest.raises(CertfleetError, match="only with an external account binding") as caught:
         run(ca, check_mode, account_key_content=new_key())
@@ -57,7 +57,7 @@ def test_none(ca: AcmeCa, check_mode: bool) -> None:
     ("kid", "alg"),
     [("customer-1", "HS256"), ("customer-2", "HS256"), ("customer-2", "HS384"), ("customer-2", "HS512")],
 )
-def test_right(ca: AcmeCa, kid: str, alg: str) -> None:
+def test_f14_right(ca: AcmeCa, kid: str, alg: str) -> None:
     options: dict[str, Any] = {"account_key_content": new_key(), "external_account_binding": binding(kid, alg=alg)}
     predicted = run(ca, True, **options)
     assert (predicted.changed, predicted.facts["created"]) == (True, True)
@@ -69,7 +69,7 @@ def test_right(ca: AcmeCa, kid: str, alg: str) -> None:
 @pytest.mark.parametrize(
     "wrong", [binding(key=KEYS["customer-2"]), binding("nobody", key=KEYS["customer-1"])], ids=["MAC", "kid"]
 )
-def test_wrong(ca: AcmeCa, wrong: dict[str, str]) -> None:
+def test_f14_wrong(ca: AcmeCa, wrong: dict[str, str]) -> None:
     key = new_key()
     with pytest.raises(AcmeError) as caught:
         run(ca, account_key_content=key, external_account_binding=wrong)
@@ -93,7 +93,7 @@ def test_padding_and_line_ends_do_no_harm(ca: AcmeCa) -> None:
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
-def test_ignored_for_an_account_that_exists(ca: AcmeCa, check_mode: bool) -> None:
+def test_f14_ignored_for_an_account_that_exists(ca: AcmeCa, check_mode: bool) -> None:
     key = new_key()
     run(ca, account_key_content=key, external_account_binding=binding())
     wrong = binding("nobody", key=KEYS["customer-2"])

@@ -20,12 +20,23 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders 
     IssuedCertificate,
     obtain,
 )
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._due import (
+    NOTHING,
+    RENEW,
+    Rules,
+    Verdict,
+    Wanted,
+    judge,
+)
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._runner import Outcome
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._x509 import load_certificates
 from ansible_collections.certfleet.sophos_xgs.plugins.modules import acme_certificate_revoke
 
 from lab.nowhere import Nowhere
 from lab.pebble import AcmeCa
+from unit.plugins.module_utils._xgs.firewalls import DAY, Box, Issued, fleet
 from unit.plugins.modules.accounts import client_of, connection, lost_answer, new_key, run
 
 REVOKE = "/revoke-cert"
@@ -36,6 +47,17 @@ ACCOUNT = new_key()
 def ca() -> Iterator[AcmeCa]:
     with AcmeCa(extra_env={"PEBBLE_VA_ALWAYS_VALID": "1"}) as authority:
         yield authority
+
+
+@pytest.fixture(scope="module")
+def boxes() -> Iterator[Iterator[Box]]:
+    with fleet() as all_of_them:
+        yield all_of_them
+
+
+@pytest.fixture
+def box(boxes: Iterator[Box]) -> Box:
+    return next(boxes)
 
 
 @pytest.fixture(params=["ec256", "rsa2048"])
@@ -79,6 +101,25 @@ def test_by_the_account_and_again(ca: AcmeCa, issued: Path) -> None:
     assert (again.changed, again.before, again.facts) == (False, again.after, done.facts)
     assert not revoke(ca, issued, **own_key(issued)).changed
     assert revocations(ca) == before + 3
+
+
+@pytest.mark.parametrize("issued", ["ec256"], indirect=True)
+def test_f27_what_is_revoked_is_renewed_at_once(ca: AcmeCa, issued: Path, box: Box) -> None:
+    """The CA then names a time in the past; the night's plan for the firewall that has it follows."""
+    chain_pem = (issued / "fullchain.pem").read_bytes()
+    box.put("web-20300101-01234567", Issued(load_certificates(chain_pem), (issued / "privkey.pem").read_bytes()))
+    client = client_of(ca, ACCOUNT)
+    wanted, rules = Wanted("web", ("web.example.com",), (), "ec256"), Rules(ca.directory_url, DAY)
+
+    def plan() -> Verdict:
+        (found,) = judge(box.firewall(), [wanted], client, rules)
+        return found
+
+    assert plan().action == NOTHING
+    revoke(ca, issued, account_key_content=ACCOUNT, reason="keyCompromise")
+    found = plan()
+    assert (found.action, found.renew_at is None or found.renew_at <= Clock().now()) == (RENEW, True)
+    assert "renewal" in found.reason
 
 
 @pytest.mark.parametrize("reason", [None, *revocation.REASONS])

@@ -64,6 +64,15 @@ def test_f22_an_order_for_other_names(bench: Bench, identifiers: Any) -> None:
     assert (bench.proxy.count(fault.CHALLENGE), bench.opened, bench.issued) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("identifier", [{"type": "dns", "value": "other.f22.example.com"}, {"type": "dns"}, None, 7])
+def test_f22_an_authorization_for_another_name(bench: Bench, own_name: str, identifier: Any) -> None:
+    """Nothing is answered for a name that was not asked for."""
+    bench.proxy.on(fault.AUTHORIZATION, fault.change(setting(identifier=identifier)), times=None)
+    error = bench.refused(bench.request(own_name))
+    assert "authorization is for another name" in error.problem
+    assert (bench.proxy.count(fault.CHALLENGE), bench.opened, bench.issued) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("url", [ELSEWHERE, "http://127.0.0.1/x", "file:///etc/passwd", "", "//127.0.0.2/x"])
 @pytest.mark.parametrize(
     ("path", "edit"),
@@ -75,10 +84,12 @@ def test_f22_an_order_for_other_names(bench: Bench, identifiers: Any) -> None:
     ],
     ids=["authorization", "challenge", "finalize", "certificate"],
 )
-def test_f22_a_url_of_somebody_else(bench: Bench, path: str, edit: Callable[[str], Edit], url: str) -> None:
+def test_f22_a_url_of_somebody_else(
+    bench: Bench, own_name: str, path: str, edit: Callable[[str], Edit], url: str
+) -> None:
     """Nothing that is signed with the account key goes anywhere but to its CA."""
     bench.proxy.on(path, fault.change(edit(url)), times=None)
-    error = bench.refused(bench.request("url.f22.example.com"))
+    error = bench.refused(bench.request(own_name))
     assert isinstance(error, AcmeNetworkError)
     assert "outside its own server" in error.problem
     assert bench.store.kept == {}
@@ -113,10 +124,10 @@ def test_f22_challenges_that_are_none(bench: Bench, challenges: Any, status: str
 
 
 @pytest.mark.parametrize("error", ["broken", 7, [], {"type": 7, "detail": ["x"]}, {"identifier": "x"}], ids=range(5))
-def test_f22_a_reason_that_is_none(bench: Bench, error: Any) -> None:
+def test_f22_a_reason_that_is_none(bench: Bench, own_name: str, error: Any) -> None:
     bench.proxy.on(fault.ORDER, fault.change(setting(status="invalid", error=error)), times=None)
     bench.proxy.on(fault.AUTHORIZATION, fault.change(challenge_setting(error=error)), first=2, times=None)
-    assert isinstance(bench.refused(bench.request("reason.f22.example.com")), AcmeError)
+    assert isinstance(bench.refused(bench.request(own_name)), AcmeError)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +217,7 @@ def test_f23_a_challenge_that_failed_but_stays_pending(bench: Bench) -> None:
 @pytest.mark.parametrize("retry_after", ["2", "date"])
 @pytest.mark.parametrize("zone", ["Europe/Helsinki", "America/New_York", "Asia/Kolkata"])
 def test_f3_a_wait_told_as_a_date_is_the_same_everywhere(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, zone: str, retry_after: str
+    bench: Bench, own_name: str, monkeypatch: pytest.MonkeyPatch, zone: str, retry_after: str
 ) -> None:
     """Whatever the time zone of the control node."""
     monkeypatch.setitem(os.environ, "TZ", zone)
@@ -221,7 +232,7 @@ def test_f3_a_wait_told_as_a_date_is_the_same_everywhere(
             return fault.Answer(200, real.headers, pending(fault.Exchange("", "", {}, b"", lambda: real)).body)
 
         bench.proxy.on(fault.ORDER, act)
-        bench.issue(bench.request("zone.f3.example.com"))
+        bench.issue(bench.request(own_name))
     finally:
         monkeypatch.undo()
         time.tzset()

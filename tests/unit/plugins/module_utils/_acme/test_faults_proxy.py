@@ -134,10 +134,10 @@ def test_f19_the_page_of_a_gateway_is_not_shown(bench: Bench) -> None:
     "content", [b"", b'{"status": "pend', b"null", b"[]", b"[" * 900_000, b"\xff\xfe", b"1" * 5000], ids=range(7)
 )
 @pytest.mark.parametrize("path", [fault.NEW_ORDER, fault.AUTHORIZATION, fault.ORDER])
-def test_f19_an_answer_that_is_no_json(bench: Bench, path: str, content: bytes) -> None:
+def test_f19_an_answer_that_is_no_json(bench: Bench, own_name: str, path: str, content: bytes) -> None:
     """Empty, cut short, or rubbish: one certificate fails with a message, not the run with a traceback."""
     bench.proxy.on(path, fault.body(lambda _real: content), times=None)
-    error = bench.refused(bench.request("rubbish.f19.example.com"))
+    error = bench.refused(bench.request(own_name))
     assert isinstance(error, AcmeNetworkError)
     assert "not a JSON object" in error.problem
     assert bench.issued == 0
@@ -152,9 +152,9 @@ def test_f19_a_refusal_that_is_rubbish(bench: Bench, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", [fault.NEW_ORDER, fault.ORDER, fault.CERTIFICATE])
-def test_f19_an_answer_that_ends_too_early_is_asked_for_again(bench: Bench, path: str) -> None:
+def test_f19_an_answer_that_ends_too_early_is_asked_for_again(bench: Bench, own_name: str, path: str) -> None:
     bench.proxy.on(path, fault.cut(lambda real: len(real) // 2))
-    bench.issue(bench.request("early.f19.example.com"))
+    bench.issue(bench.request(own_name))
     assert bench.issued == 1
 
 
@@ -230,13 +230,13 @@ def test_f19_a_ca_that_cannot_prove_itself(bench: Bench, tmp_path: Path, days: t
 @pytest.mark.parametrize(
     "action", [fault.drop_before, fault.drop_after, fault.instead(504), fault.instead(500)], ids=range(4)
 )
-def test_f20_a_lost_answer_costs_nothing(bench: Bench, path: str, action: fault.Action) -> None:
+def test_f20_a_lost_answer_costs_nothing(bench: Bench, own_name: str, path: str, action: fault.Action) -> None:
     """Whether the CA saw the request or not: one certificate, issued once, in this run."""
     bench.proxy.on(path, action)
-    (one,) = bench.issue(bench.request("lost.f20.example.com"))
+    (one,) = bench.issue(bench.request(own_name))
     assert bench.issued == 1
-    assert bench.store.remembered == ["lost.f20.example.com"]
-    assert one.facts.uncovered(("lost.f20.example.com",)) == ()
+    assert bench.store.remembered == [own_name]
+    assert one.facts.uncovered((own_name,)) == ()
     assert bench.proxy.count(fault.NEW_ORDER) == (2 if path == fault.NEW_ORDER else 1)
     assert bench.proxy.count(fault.FINALIZE) == (2 if path == fault.FINALIZE else 1)
 
@@ -277,7 +277,7 @@ def test_f21_is_told_with_its_link_and_not_repeated(bench: Bench, status: int, t
 
 
 @pytest.mark.parametrize(("status", "typ"), [(409, "conflict"), (400, "malformed")])
-def test_f21_a_challenge_that_the_ca_has_taken_already(bench: Bench, status: int, typ: str) -> None:
+def test_f21_a_challenge_that_the_ca_has_taken_already(bench: Bench, own_name: str, status: int, typ: str) -> None:
     """So CAs answer a repetition. The order tells how it ends."""
 
     def act(exchange: fault.Exchange) -> fault.Answer:
@@ -285,14 +285,14 @@ def test_f21_a_challenge_that_the_ca_has_taken_already(bench: Bench, status: int
         return fault.problem(status, typ)(exchange)
 
     bench.proxy.on(fault.CHALLENGE, act)
-    bench.issue(bench.request("conflict.f21.example.com"))
+    bench.issue(bench.request(own_name))
     assert bench.proxy.count(fault.CHALLENGE) == 1
 
 
 @pytest.mark.parametrize("path", [fault.CHALLENGE, fault.FINALIZE])
-def test_f21_late_refusals_are_typed_too(bench: Bench, path: str) -> None:
+def test_f21_late_refusals_are_typed_too(bench: Bench, own_name: str, path: str) -> None:
     bench.proxy.on(path, fault.problem(403, "userActionRequired"), times=None)
-    error = bench.refused(bench.request("late.f21.example.com"))
+    error = bench.refused(bench.request(own_name))
     assert isinstance(error, AcmeError)
     assert error.is_a("userActionRequired")
     assert bench.proxy.count(path) == 1
