@@ -14,6 +14,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import revocation
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account import ensure_account
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.advice import Advice
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.errors import AcmeError, AcmeNetworkError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.orders import (
     CertificateRequest,
@@ -112,7 +113,7 @@ def test_f27_what_is_revoked_is_renewed_at_once(ca: AcmeCa, issued: Path, box: B
     wanted, rules = Wanted("web", ("web.example.com",), (), "ec256"), Rules(ca.directory_url, DAY)
 
     def plan() -> Verdict:
-        (found,) = judge(box.firewall(), [wanted], client, rules)
+        (found,) = judge(box.firewall(), [wanted], Advice(client, ca.directory_url), rules)
         return found
 
     assert plan().action == NOTHING
