@@ -67,9 +67,16 @@ options:
       - With O(port_forward), no longer than its lease.
     type: int
     default: 300
+  revalidate:
+    description:
+      - Have every name validated in this run, even those that the CA still trusts from an earlier one.
+      - What it trusts is given up first (RFC 8555 section 7.5.2). Meant for rehearsals at a staging CA, with a fresh O(output_dir).
+    type: bool
+    default: false
 extends_documentation_fragment:
   - certfleet.sophos_xgs._acme
   - certfleet.sophos_xgs._forward.connected_window
+  - certfleet.sophos_xgs._preflight
   - certfleet.sophos_xgs._attributes
   - certfleet.sophos_xgs._attributes.actiongroup_acme
 attributes:
@@ -111,6 +118,7 @@ certificates:
       domains: [owa.example.com, exchange.example.com]
       failed: false
       changed: true
+      validated: true
       certificate_path: /var/lib/certfleet/fw1/OWA/fullchain.pem
       private_key_path: /var/lib/certfleet/fw1/OWA/privkey.pem
       fingerprint: 1a2b3c4d00000000000000000000000000000000000000000000000000000000
@@ -128,6 +136,22 @@ certificates:
       description: Private key, PEM, readable by this user only.
       type: str
       returned: when obtained
+    validated:
+      description: Whether the CA connected to port 80 for it. If not, it trusted an earlier validation.
+      type: bool
+      returned: when obtained
+findings:
+  description:
+    - What the preflight found, each with a remedy. V(error) fails the certificates with this name, V(warning) does not.
+    - C(name) is empty where it is about all.
+  returned: with O(preflight)
+  type: list
+  elements: dict
+  sample:
+    - name: owa.example.com
+      severity: warning
+      problem: owa.example.com has the IPv6 address 2001:db8::1, which CAs prefer; the port is open for IPv4 only
+      remedy: Remove the AAAA record; …
 window:
   description: The opening, if there was one.
   returned: with O(port_forward)
@@ -140,14 +164,18 @@ window:
 """
 
 import contextlib
+import dataclasses
 import typing as t
 
 from ..module_utils._acme.account import ensure_account
 from ..module_utils._acme.client import AcmeClient
 from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, ObtainResult, obtain
+from ..module_utils._acme.revalidation import forget_validations
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._names import normalise_domains
+from ..module_utils._preflight import WARNING, Preflight
+from ..module_utils._preflight_options import preflight_from, preflight_spec
 from ..module_utils._runner import Arguments, Outcome, Params, failure_result, run_module
 from ..module_utils._store import CHAIN, KEY, Store
 from ..module_utils._xgs.certificates import check_name
@@ -171,6 +199,8 @@ ARGUMENTS = Arguments(
         "account_uri": {"type": "str"},
         "port_forward": {"type": "dict", "options": {**xgs_spec(), **forward_spec()}},
         "order_timeout": {"type": "int", "default": 300},
+        "preflight": preflight_spec(),
+        "revalidate": {"type": "bool", "default": False},
     },
     connection="port_forward",
 )
@@ -181,20 +211,29 @@ def run(params: Params, check_mode: bool) -> Outcome:
     _check(requests, params)
     window = _window(params["port_forward"])
     if check_mode:
-        return _predict(requests, window)
+        return _predict(requests, window, params)
     with stage("order"):
         store = Store(params["output_dir"])
         with store.locked(requests):
             found = _found(store, requests, params)
             missing = [request for request in requests if request.name not in found]
-            obtained = _obtain(store, missing, window, params) if missing else ObtainResult([])
-    results = {**found, **{result.request.name: result for result in obtained.results}}
+            preflight = preflight_from(params, window) if missing else None
+            refused = _refused(preflight, missing)
+            sound = [request for request in missing if request.name not in refused]
+            obtained = _obtain(store, sound, _watched(window, preflight, sound), params) if sound else ObtainResult([])
+    results = {**found, **refused, **{result.request.name: result for result in obtained.results}}
     entries = [_entry(store, results[request.name], request in missing) for request in requests]
-    facts = {"certificates": entries, "window": _opening(window)}
+    facts = {"certificates": entries, "window": _opening(window), **_findings(preflight)}
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
-    return Outcome(any(entry["changed"] for entry in entries), facts, failure=obtained.close_error or joined(errors))
+    return Outcome(
+        any(entry["changed"] for entry in entries),
+        facts,
+        warnings=_warnings(preflight),
+        failure=obtained.close_error or joined(errors),
+    )
 
 
+Opening = t.Callable[[], t.ContextManager[t.Any]]
 Results = t.Dict[str, t.Union[IssuedCertificate, FailedCertificate]]
 
 
@@ -205,14 +244,32 @@ def _found(store: Store, requests: list[CertificateRequest], params: Params) -> 
     return {name: result for name, result in found.items() if result}
 
 
-def _obtain(store: Store, requests: list[CertificateRequest], window: Window | None, params: Params) -> ObtainResult:
+def _refused(preflight: Preflight | None, requests: list[CertificateRequest]) -> dict[str, FailedCertificate]:
+    """By name, the certificates that no CA would issue as things are."""
+    if preflight is None:
+        return {}
+    preflight.examine([domain for request in requests for domain in request.domains])
+    errors = {request: preflight.refusal(request.domains) for request in requests}
+    return {request.name: FailedCertificate(request, error) for request, error in errors.items() if error}
+
+
+def _watched(window: Window | None, preflight: Preflight | None, requests: list[CertificateRequest]) -> Opening:
+    opening: Opening = window or contextlib.nullcontext
+    if preflight is None:
+        return opening
+    return preflight.watched(opening, [domain for request in requests for domain in request.domains])
+
+
+def _obtain(store: Store, requests: list[CertificateRequest], window: Opening, params: Params) -> ObtainResult:
     client = _client(params)
+    if params["revalidate"]:
+        forget_validations(client, requests)
     try:
         with orderly_end():
             return obtain(
                 client,
                 requests,
-                window=window or contextlib.nullcontext,
+                window=window,
                 store=store,
                 timeout=params["order_timeout"],
             )
@@ -261,35 +318,55 @@ def _client(params: Params) -> AcmeClient:
         return client
 
 
-def _predict(requests: list[CertificateRequest], window: Window | None) -> Outcome:
+def _predict(requests: list[CertificateRequest], window: Window | None, params: Params) -> Outcome:
     """Check mode: what would be ordered, and what would be opened on the firewall meanwhile."""
-    after: dict[str, t.Any] = {"certificates": {request.name: list(request.domains) for request in requests}}
-    if window is not None:
+    preflight = preflight_from(params, window)
+    refused = _refused(preflight, requests)
+    sound = [request for request in requests if request.name not in refused]
+    after: dict[str, t.Any] = {"certificates": {request.name: list(request.domains) for request in sound}}
+    if window is not None and sound:
         with stage("open"):
             after["port_forward"] = window.plan().after
     entries = [
-        {"name": request.name, "domains": list(request.domains), "failed": False, "changed": True}
+        _failed(refused[request.name]) if request.name in refused else _named(request, changed=True)
         for request in requests
     ]
-    return Outcome(True, {"certificates": entries}, {}, after)
+    facts = {"certificates": entries, **_findings(preflight)}
+    failure = joined([result.error for result in refused.values()])
+    return Outcome(bool(sound), facts, {}, after, warnings=_warnings(preflight), failure=failure)
+
+
+def _named(request: CertificateRequest, *, changed: bool) -> dict[str, t.Any]:
+    return {"name": request.name, "domains": list(request.domains), "failed": False, "changed": changed}
+
+
+def _failed(result: FailedCertificate) -> dict[str, t.Any]:
+    result.error.locate(stage="order", certificate=result.request.name)
+    return {**_named(result.request, changed=False), **failure_result(result.error)}
 
 
 def _entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool) -> dict[str, t.Any]:
-    request = result.request
-    entry = {"name": request.name, "domains": list(request.domains), "failed": False, "changed": False}
     if isinstance(result, FailedCertificate):
-        result.error.locate(stage="order", certificate=request.name)
-        return {**entry, **failure_result(result.error)}
+        return _failed(result)
+    request = result.request
     return {
-        **entry,
-        "changed": new,
+        **_named(request, changed=new),
         "certificate_path": store.path(request, CHAIN),
         "private_key_path": store.path(request, KEY),
         "order_uri": result.order_uri,
+        "validated": result.challenged,
         **{
             key: value for key, value in result.facts.as_dict().items() if key in ("fingerprint", "not_after", "issuer")
         },
     }
+
+
+def _findings(preflight: Preflight | None) -> dict[str, t.Any]:
+    return {} if preflight is None else {"findings": [dataclasses.asdict(finding) for finding in preflight.findings]}
+
+
+def _warnings(preflight: Preflight | None) -> list[str]:
+    return [str(finding) for finding in preflight.findings if finding.severity == WARNING] if preflight else []
 
 
 def _opening(window: Window | None) -> dict[str, t.Any] | None:
