@@ -20,10 +20,12 @@ PAUSES = (0.3, 0.6, 1.2, 2.0)
 
 def ask(address: str, port: int, host: str, deadline: Deadline) -> str | None:
     """Why no responder answered for the host at this address in time; None when one did. No redirect is followed."""
-    problem = "there was no time to ask"
+    problem = "was not asked for want of time"
     for _try in deadline.tries(PAUSES):
+        if deadline.over:
+            break
         try:
-            problem = _ask(address, port, host, max(deadline.remaining, 0.5))
+            problem = _ask(address, port, host, deadline.remaining)
         except (OSError, http.client.HTTPException) as error:
             problem = f"does not answer: {clean(error) or type(error).__name__}"
         if not problem:

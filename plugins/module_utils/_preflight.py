@@ -28,6 +28,7 @@ CONCURRENCY = 8
 
 NO_LOOKUP = "The CA will hardly fare better: look at the zone's name servers and DNSSEC, or name other resolvers."
 NO_NAME = "Create an A record{}. Where only the Internet knows the name, name public resolvers."
+NO_ADDRESSES = "Set addresses (in the role: xgs_letsencrypt_wan_addresses)."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Preflight:
         """Look all names up, in parallel, and add to the findings."""
         if not self._expected.addresses:
             problem = "no WAN addresses are known, so A and AAAA records were compared with none"
-            self.findings.append(Finding("", WARNING, problem, "Set addresses."))
+            self.findings.append(Finding("", WARNING, problem, NO_ADDRESSES))
         looked_up = [name for name in dict.fromkeys(names) if not _is_address(name)]
         with concurrent.futures.ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="dns") as pool:
             for found in pool.map(lambda name: list(self._examine(name)), looked_up):
@@ -121,15 +122,14 @@ class Preflight:
             yield Finding(name, WARNING, f"{name} could not be looked up: {error.problem}", NO_LOOKUP)
             return
         where = f" for {self._expected}" if self._expected.addresses else ""
-        if v4 is None or v6 is None:
-            yield Finding(name, ERROR, f"{name} does not exist in the DNS", NO_NAME.format(where))
-            return
         if not v4 and not v6:
-            yield Finding(name, ERROR, f"{name} has no address", NO_NAME.format(where))
+            # Some servers deny the whole name where but one kind of address is missing.
+            problem = "does not exist in the DNS" if v4 is None and v6 is None else "has no address"
+            yield Finding(name, ERROR, f"{name} {problem}", NO_NAME.format(where))
             return
-        self._targets[name] = [str(record.address) for record in v4]
+        self._targets[name] = [str(record.address) for record in v4 or ()]
         if self._expected.addresses:
-            yield from self._compare(name, self._targets[name], [_canonical(record.address) for record in v6])
+            yield from self._compare(name, self._targets[name], [_canonical(record.address) for record in v6 or ()])
         yield from self._permission(name)
 
     def _compare(self, name: str, v4: list[str], v6: list[str]) -> t.Iterator[Finding]:
@@ -213,7 +213,7 @@ class Preflight:
         if self._probe.mode == REQUIRE and (found or not hosts):
             raise CertfleetError(
                 "; ".join(finding.problem for finding in found) or "no address is known to probe the port at",
-                remedy=found[0].remedy if found else "Set addresses.",
+                remedy=found[0].remedy if found else NO_ADDRESSES,
                 stage="preflight",
             )
 
