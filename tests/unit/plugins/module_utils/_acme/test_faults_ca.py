@@ -300,6 +300,8 @@ def _params(bench: Bench, tmp_path: Path, *lists: list[str]) -> dict[str, Any]:
         "output_dir": str(tmp_path / "out"),
         "port_forward": None,
         "order_timeout": 30,
+        "preflight": None,
+        "revalidate": False,
     }
 
 
