@@ -63,7 +63,7 @@ class Probe:
     port: int = 80
 
 
-Window = t.Callable[[], t.ContextManager[t.Any]]
+Opening = t.Callable[[], t.ContextManager[t.Any]]
 
 
 class Preflight:
@@ -101,7 +101,7 @@ class Preflight:
             "; ".join(finding.problem for finding in errors), remedy=" ".join(remedies), stage="preflight"
         )
 
-    def watched(self, window: Window, names: t.Collection[str]) -> Window:
+    def watched(self, window: Opening, names: t.Collection[str]) -> Opening:
         """The window, with a look through the port as soon as it is open."""
 
         @contextlib.contextmanager
@@ -234,4 +234,4 @@ def _is_address(name: str) -> bool:
     return True
 
 
-__all__ = ("ERROR", "PROBE_CHOICES", "WARNING", "Expected", "Finding", "Preflight", "Probe")
+__all__ = ("ERROR", "PROBE_CHOICES", "WARNING", "Expected", "Finding", "Opening", "Preflight", "Probe")

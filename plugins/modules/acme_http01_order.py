@@ -164,7 +164,6 @@ window:
 """
 
 import contextlib
-import dataclasses
 import typing as t
 
 from ..module_utils._acme.account import ensure_account
@@ -174,8 +173,7 @@ from ..module_utils._acme.revalidation import forget_validations
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._names import normalise_domains
-from ..module_utils._preflight import WARNING, Preflight
-from ..module_utils._preflight_options import preflight_from, preflight_spec
+from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._runner import Arguments, Outcome, Params, failure_result, run_module
 from ..module_utils._store import CHAIN, KEY, Store
 from ..module_utils._xgs.certificates import check_name
@@ -217,23 +215,20 @@ def run(params: Params, check_mode: bool) -> Outcome:
         with store.locked(requests):
             found = _found(store, requests, params)
             missing = [request for request in requests if request.name not in found]
-            preflight = preflight_from(params, window) if missing else None
-            refused = _refused(preflight, missing)
-            sound = [request for request in missing if request.name not in refused]
-            obtained = _obtain(store, sound, _watched(window, preflight, sound), params) if sound else ObtainResult([])
-    results = {**found, **refused, **{result.request.name: result for result in obtained.results}}
+            checked = examined(missing, params, window)
+            obtained = _obtain(store, checked, window, params) if checked.sound else ObtainResult([])
+    results = {**found, **checked.refused, **{result.request.name: result for result in obtained.results}}
     entries = [_entry(store, results[request.name], request in missing) for request in requests]
-    facts = {"certificates": entries, "window": _opening(window), **_findings(preflight)}
+    facts = {"certificates": entries, "window": _opening(window), **checked.facts}
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
     return Outcome(
         any(entry["changed"] for entry in entries),
         facts,
-        warnings=_warnings(preflight),
+        warnings=checked.warnings,
         failure=obtained.close_error or joined(errors),
     )
 
 
-Opening = t.Callable[[], t.ContextManager[t.Any]]
 Results = t.Dict[str, t.Union[IssuedCertificate, FailedCertificate]]
 
 
@@ -244,32 +239,16 @@ def _found(store: Store, requests: list[CertificateRequest], params: Params) -> 
     return {name: result for name, result in found.items() if result}
 
 
-def _refused(preflight: Preflight | None, requests: list[CertificateRequest]) -> dict[str, FailedCertificate]:
-    """By name, the certificates that no CA would issue as things are."""
-    if preflight is None:
-        return {}
-    preflight.examine([domain for request in requests for domain in request.domains])
-    errors = {request: preflight.refusal(request.domains) for request in requests}
-    return {request.name: FailedCertificate(request, error) for request, error in errors.items() if error}
-
-
-def _watched(window: Window | None, preflight: Preflight | None, requests: list[CertificateRequest]) -> Opening:
-    opening: Opening = window or contextlib.nullcontext
-    if preflight is None:
-        return opening
-    return preflight.watched(opening, [domain for request in requests for domain in request.domains])
-
-
-def _obtain(store: Store, requests: list[CertificateRequest], window: Opening, params: Params) -> ObtainResult:
+def _obtain(store: Store, checked: Examined, window: Window | None, params: Params) -> ObtainResult:
     client = _client(params)
     if params["revalidate"]:
-        forget_validations(client, requests)
+        forget_validations(client, checked.sound)
     try:
         with orderly_end():
             return obtain(
                 client,
-                requests,
-                window=window,
+                checked.sound,
+                window=checked.watched(window or contextlib.nullcontext),
                 store=store,
                 timeout=params["order_timeout"],
             )
@@ -320,20 +299,18 @@ def _client(params: Params) -> AcmeClient:
 
 def _predict(requests: list[CertificateRequest], window: Window | None, params: Params) -> Outcome:
     """Check mode: what would be ordered, and what would be opened on the firewall meanwhile."""
-    preflight = preflight_from(params, window)
-    refused = _refused(preflight, requests)
-    sound = [request for request in requests if request.name not in refused]
-    after: dict[str, t.Any] = {"certificates": {request.name: list(request.domains) for request in sound}}
-    if window is not None and sound:
+    checked = examined(requests, params, window)
+    after: dict[str, t.Any] = {"certificates": {request.name: list(request.domains) for request in checked.sound}}
+    if window is not None and checked.sound:
         with stage("open"):
             after["port_forward"] = window.plan().after
     entries = [
-        _failed(refused[request.name]) if request.name in refused else _named(request, changed=True)
+        _failed(checked.refused[request.name]) if request.name in checked.refused else _named(request, changed=True)
         for request in requests
     ]
-    facts = {"certificates": entries, **_findings(preflight)}
-    failure = joined([result.error for result in refused.values()])
-    return Outcome(bool(sound), facts, {}, after, warnings=_warnings(preflight), failure=failure)
+    facts = {"certificates": entries, **checked.facts}
+    failure = joined([result.error for result in checked.refused.values()])
+    return Outcome(bool(checked.sound), facts, {}, after, warnings=checked.warnings, failure=failure)
 
 
 def _named(request: CertificateRequest, *, changed: bool) -> dict[str, t.Any]:
@@ -359,14 +336,6 @@ def _entry(store: Store, result: IssuedCertificate | FailedCertificate, new: boo
             key: value for key, value in result.facts.as_dict().items() if key in ("fingerprint", "not_after", "issuer")
         },
     }
-
-
-def _findings(preflight: Preflight | None) -> dict[str, t.Any]:
-    return {} if preflight is None else {"findings": [dataclasses.asdict(finding) for finding in preflight.findings]}
-
-
-def _warnings(preflight: Preflight | None) -> list[str]:
-    return [str(finding) for finding in preflight.findings if finding.severity == WARNING] if preflight else []
 
 
 def _opening(window: Window | None) -> dict[str, t.Any] | None:
