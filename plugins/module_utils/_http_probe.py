@@ -11,7 +11,7 @@ import http.client
 
 from ._acme.errors import clean
 from ._clock import Deadline
-from ._responder import PREFIX, PROBE
+from ._responder import READY as PATH
 
 READY = b"ready"
 # A firewall needs a moment until a rule counts that it has stored.
@@ -36,7 +36,7 @@ def ask(address: str, port: int, host: str, deadline: Deadline) -> str | None:
 def _ask(address: str, port: int, host: str, timeout: float) -> str:
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
     try:
-        connection.request("GET", PREFIX + PROBE, headers={"Host": host})
+        connection.request("GET", PATH, headers={"Host": host})
         answer = connection.getresponse()
         if answer.status == 200 and answer.read(len(READY) + 2).strip() == READY:
             return ""

@@ -26,8 +26,9 @@ import time
 import typing as t
 
 PREFIX = "/.well-known/acme-challenge/"
-# No token: they have no "~".
-PROBE = "~ready"
+# Asked by whoever wants to know whether requests arrive. Below the prefix, which may be all that a proxy hands on, and
+# never a token's path, because "~" is not base64url.
+READY = PREFIX + "~ready"
 # 128 bits in base64url are 22 characters (RFC 8555 section 8.3).
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22,128}")
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -86,13 +87,13 @@ def answer(head: bytes, thumbprint: str) -> Answer:
     method, target = match.groups()
     if method not in ("GET", "HEAD"):
         return _plain(405, "method", Allow="GET, HEAD")
+    if target == READY:
+        return Answer(200, b"ready", {}, "ready")
     if not target.startswith(PREFIX):
         host = _host(lines)
         # The port served something before we took it, and that was a redirect more often than not.
         return _plain(301, "other", Location=f"https://{host}{target}") if host else _plain(404, "other")
     token = target[len(PREFIX) :]
-    if token == PROBE:
-        return Answer(200, b"ready", {}, "probe")
     body = f"{token}.{thumbprint}".encode()
     if not TOKEN.fullmatch(token) or len(body) > MAX_BODY:
         return _plain(404, "no token")
