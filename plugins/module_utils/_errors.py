@@ -8,7 +8,20 @@
 import contextlib
 import typing as t
 
-STAGES = ("plan", "account", "responder", "open", "order", "close", "upload", "bind", "verify", "prune", "revoke")
+STAGES = (
+    "plan",
+    "account",
+    "responder",
+    "preflight",
+    "open",
+    "order",
+    "close",
+    "upload",
+    "bind",
+    "verify",
+    "prune",
+    "revoke",
+)
 
 
 class CertfleetError(Exception):

@@ -15,9 +15,11 @@ import traceback
 
 __all__ = (
     "MISSING",
+    "MISSING_DNS",
     "InvalidSignature",
     "UnsupportedAlgorithm",
     "acme_jws",
+    "dns",
     "ec",
     "hashes",
     "idna",
@@ -29,6 +31,8 @@ __all__ = (
 )
 
 MISSING: str | None = None
+# Only the preflight asks the DNS, so only the preflight needs this one.
+MISSING_DNS: str | None = None
 
 try:
     # idna, josepy and urllib3 come with acme.
@@ -43,3 +47,12 @@ try:
 except ImportError:
     globals().update(dict.fromkeys(__all__))
     MISSING = traceback.format_exc()
+
+try:
+    import dns.exception
+    import dns.name
+    import dns.nameserver
+    import dns.resolver
+except ImportError:
+    globals()["dns"] = None
+    MISSING_DNS = traceback.format_exc()

@@ -92,9 +92,16 @@ options:
       - With O(port_forward), no longer than its lease.
     type: int
     default: 300
+  revalidate:
+    description:
+      - Have every name validated in this run, even those that the CA still trusts from an earlier one.
+      - What it trusts is given up first (RFC 8555 section 7.5.2). Meant for rehearsals at a staging CA, with a fresh O(output_dir).
+    type: bool
+    default: false
 extends_documentation_fragment:
   - certfleet.sophos_xgs._acme
   - certfleet.sophos_xgs._forward.connected_window
+  - certfleet.sophos_xgs._preflight
   - certfleet.sophos_xgs._attributes
   - certfleet.sophos_xgs._attributes.actiongroup_acme
 attributes:
@@ -145,6 +152,7 @@ certificates:
       domains: [owa.example.com, exchange.example.com]
       failed: false
       changed: true
+      validated: true
       certificate_path: /var/lib/certfleet/fw1/OWA/fullchain.pem
       private_key_path: /var/lib/certfleet/fw1/OWA/privkey.pem
       fingerprint: 1a2b3c4d00000000000000000000000000000000000000000000000000000000
@@ -174,6 +182,22 @@ certificates:
       description: Private key, PEM, readable by this user only.
       type: str
       returned: when obtained
+    validated:
+      description: Whether the CA connected to port 80 for it. If not, it trusted an earlier validation.
+      type: bool
+      returned: when obtained
+findings:
+  description:
+    - What the preflight found, each with a remedy. V(error) fails the certificates with this name, V(warning) does not.
+    - C(name) is empty where it is about all.
+  returned: with O(preflight)
+  type: list
+  elements: dict
+  sample:
+    - name: owa.example.com
+      severity: warning
+      problem: owa.example.com has the IPv6 address 2001:db8::1, which CAs prefer; the port is open for IPv4 only
+      remedy: Remove the AAAA record; …
 window:
   description: The opening, if there was one.
   returned: with O(port_forward)
@@ -219,9 +243,11 @@ import typing as t
 from ..module_utils._acme.account import ensure_account, thumbprint
 from ..module_utils._acme.client import AcmeClient
 from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, ObtainResult, obtain
+from ..module_utils._acme.revalidation import forget_validations
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._names import normalise_domains
+from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._responder_thread import Listener
 from ..module_utils._runner import Arguments, Outcome, Params, failure_result, run_module
 from ..module_utils._store import CHAIN, KEY, Store
@@ -250,6 +276,8 @@ ARGUMENTS = Arguments(
         "concurrency": {"type": "int", "default": 8},
         "listen": {"type": "str"},
         "order_timeout": {"type": "int", "default": 300},
+        "preflight": preflight_spec(),
+        "revalidate": {"type": "bool", "default": False},
     },
     connection="port_forward",
 )
@@ -261,23 +289,26 @@ def run(params: Params, check_mode: bool) -> Outcome:
     window = _window(params["port_forward"])
     listener = Listener(params["listen"]) if params["listen"] else None
     if check_mode:
-        return _predict(requests, window)
+        return _predict(requests, window, params)
     with stage("order"):
         store = Store(params["output_dir"], params["acme_directory"])
         with store.locked(requests):
             found = _found(store, requests, params)
             missing = [request for request in requests if request.name not in found]
-            obtained = _obtain(store, missing, window, listener, params) if missing else ObtainResult([])
-    results = {**found, **{result.request.name: result for result in obtained.results}}
+            checked = examined(missing, params, window)
+            obtained = _obtain(store, checked, window, listener, params) if checked.sound else ObtainResult([])
+    results = {**found, **checked.refused, **{result.request.name: result for result in obtained.results}}
     entries = [_entry(store, results[request.name], request in missing) for request in requests]
-    facts = {"certificates": entries, "window": _opening(window)}
-    if listener is not None and missing:
+    facts = {"certificates": entries, "window": _opening(window), **checked.facts}
+    if listener is not None and checked.sound:
         facts["responder"] = listener.report()
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
     warnings = [f"{name}: {text}" for name, result in results.items() for text in getattr(result, "warnings", ())]
-    changed = any(entry["changed"] for entry in entries)
     return Outcome(
-        changed, facts, warnings=obtained.warnings + warnings, failure=obtained.close_error or joined(errors)
+        any(entry["changed"] for entry in entries),
+        facts,
+        warnings=checked.warnings + obtained.warnings + warnings,
+        failure=obtained.close_error or joined(errors),
     )
 
 
@@ -292,7 +323,7 @@ def _found(store: Store, requests: list[CertificateRequest], params: Params) -> 
 
 
 def _obtain(
-    store: Store, requests: list[CertificateRequest], window: Window | None, listener: Listener | None, params: Params
+    store: Store, checked: Examined, window: Window | None, listener: Listener | None, params: Params
 ) -> ObtainResult:
     with stage("account"):
         client = client_from(params)
@@ -300,10 +331,12 @@ def _obtain(
         # Before the first request: a port that is taken must not cost an order.
         with orderly_end(), _answering(listener, client):
             _find_account(client, params)
+            if params["revalidate"]:
+                forget_validations(client, checked.sound)
             return obtain(
                 client,
-                requests,
-                window=window or contextlib.nullcontext,
+                checked.sound,
+                window=checked.watched(window or contextlib.nullcontext),
                 store=store,
                 concurrency=params["concurrency"],
                 timeout=params["order_timeout"],
@@ -361,31 +394,41 @@ def _find_account(client: AcmeClient, params: Params) -> None:
             ensure_account(client, contact=[], terms_agreed=False, only_existing=True)
 
 
-def _predict(requests: list[CertificateRequest], window: Window | None) -> Outcome:
+def _predict(requests: list[CertificateRequest], window: Window | None, params: Params) -> Outcome:
     """Check mode: what would be ordered, and what would be opened on the firewall meanwhile."""
-    after: dict[str, t.Any] = {"certificates": {request.name: list(request.domains) for request in requests}}
-    if window is not None:
+    checked = examined(requests, params, window)
+    after: dict[str, t.Any] = {"certificates": {request.name: list(request.domains) for request in checked.sound}}
+    if window is not None and checked.sound:
         with stage("open"):
             after["port_forward"] = window.plan().after
     entries = [
-        {"name": request.name, "domains": list(request.domains), "failed": False, "changed": True}
+        _failed(checked.refused[request.name]) if request.name in checked.refused else _named(request, changed=True)
         for request in requests
     ]
-    return Outcome(True, {"certificates": entries}, {}, after)
+    facts = {"certificates": entries, **checked.facts}
+    failure = joined([result.error for result in checked.refused.values()])
+    return Outcome(bool(checked.sound), facts, {}, after, warnings=checked.warnings, failure=failure)
+
+
+def _named(request: CertificateRequest, *, changed: bool) -> dict[str, t.Any]:
+    return {"name": request.name, "domains": list(request.domains), "failed": False, "changed": changed}
+
+
+def _failed(result: FailedCertificate) -> dict[str, t.Any]:
+    result.error.locate(stage="order", certificate=result.request.name)
+    return {**_named(result.request, changed=False), **failure_result(result.error)}
 
 
 def _entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool) -> dict[str, t.Any]:
-    request = result.request
-    entry = {"name": request.name, "domains": list(request.domains), "failed": False, "changed": False}
     if isinstance(result, FailedCertificate):
-        result.error.locate(stage="order", certificate=request.name)
-        return {**entry, **failure_result(result.error)}
+        return _failed(result)
+    request = result.request
     return {
-        **entry,
-        "changed": new,
+        **_named(request, changed=new),
         "certificate_path": store.path(request, CHAIN),
         "private_key_path": store.path(request, KEY),
         "order_uri": result.order_uri,
+        "validated": result.challenged,
         **{
             key: value for key, value in result.facts.as_dict().items() if key in ("fingerprint", "not_after", "issuer")
         },

@@ -16,10 +16,13 @@ COLUMNS = ("firewall", "certificate", "status", "expires", "days", "port 80 open
 Row = t.Dict[str, t.Any]
 
 
-def to_order(planned: t.Iterable[Row]) -> list[Row]:
-    """The plan's certificates that have to be obtained, as acme_http01_order takes them."""
+def to_order(planned: t.Iterable[Row], rehearsal: bool = False) -> list[Row]:
+    """The plan's certificates that have to be obtained, as acme_http01_order takes them.
+
+    A rehearsal replaces nothing: told so, a CA would believe that the renewal is done.
+    """
     asked_for = ("name", "domains", "key_type", "profile", "reuse_key", "preferred_chain")
-    options = (*asked_for, "replaces", "fingerprint")
+    options = (*asked_for, *(() if rehearsal else ("replaces", "fingerprint")))
     return [{option: entry[option] for option in options} for entry in planned if entry["action"] == "renew"]
 
 
@@ -38,7 +41,7 @@ def to_install(planned: t.Iterable[Row], order: Row) -> list[Row]:
     ]
 
 
-def renewal_report(variables: t.Mapping[str, t.Any], alarm_days: float) -> list[Row]:
+def renewal_report(variables: t.Mapping[str, t.Any], alarm_days: float, rehearsal: bool = False) -> list[Row]:
     """One row for each certificate of one firewall, from what the role's tasks registered there."""
     registered = {
         key: variables.get(PREFIX + key) or {} for key in ("plan", "unprepared", "order", "installed", "failed")
@@ -54,18 +57,53 @@ def renewal_report(variables: t.Mapping[str, t.Any], alarm_days: float) -> list[
                 error=registered["plan"].get("msg"),
             )
         ]
-    return [_outcome(firewall, entry, registered, alarm_days) for entry in registered["plan"]["certificates"]]
+    planned = registered["plan"]["certificates"]
+    if rehearsal:
+        return [_rehearsed(firewall, entry, registered) for entry in planned]
+    return [_outcome(firewall, entry, registered, alarm_days) for entry in planned]
+
+
+def _ordered(name: str, registered: Row) -> Row:
+    """What the order says of a certificate."""
+    return {entry["name"]: entry for entry in registered["order"].get("certificates", ())}.get(name, {})
+
+
+def _begun(firewall: str, planned: Row, registered: Row, status: str) -> Row:
+    """A row with all that does not depend on what came of it."""
+    told = {key: planned[key] for key in ("domains", "reason", "not_after", "days_left")}
+    row = _row(firewall, planned["name"], status, **told)
+    if planned["action"] != "none":
+        row["port_open_seconds"] = (registered["order"].get("window") or {}).get("seconds")
+        names = ("", *planned["domains"])
+        row["findings"] = [each for each in registered["order"].get("findings", ()) if each["name"] in names]
+    return row
+
+
+def _fail(row: Row, failure: Row, alarm: bool) -> None:
+    error = _located(row["firewall"], failure.get("msg", ""))
+    row.update(status="failed", stage=failure.get("stage"), error=error, alarm=alarm)
+
+
+def _rehearsed(firewall: str, planned: Row, registered: Row) -> Row:
+    """Any failure is an alarm: a rehearsal is there to find it."""
+    ordered = _ordered(planned["name"], registered)
+    row = _begun(firewall, planned, registered, "rehearsed" if "certificate_path" in ordered else "would be rehearsed")
+    row["reason"] = ""
+    if "certificate_path" in ordered:
+        row["validated"] = planned["domains"] if ordered["validated"] else []
+        row["reason"] = f"validated: {', '.join(row['validated']) or 'nothing, the CA trusts what it saw before'}"
+    failure = _failure(planned["name"], registered, ordered)
+    if failure:
+        _fail(row, failure, alarm=True)
+    return row
 
 
 def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) -> Row:
     name = planned["name"]
-    ordered = {entry["name"]: entry for entry in registered["order"].get("certificates", ())}.get(name, {})
-    row = _row(
-        firewall, name, "unchanged", **{key: planned[key] for key in ("domains", "reason", "not_after", "days_left")}
-    )
+    ordered = _ordered(name, registered)
+    row = _begun(firewall, planned, registered, "unchanged")
     if planned["action"] == "none":
         return row
-    row["port_open_seconds"] = (registered["order"].get("window") or {}).get("seconds")
     failure = _failure(name, registered, ordered)
     installed = registered["installed"].get(name)
     if installed:
@@ -75,8 +113,7 @@ def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) ->
         row["status"] = "would be " + ("renewed" if planned["action"] == "renew" else "repointed")
         row["reason"] += f"; used by {', '.join(planned['consumers']) or 'nobody: set consumers'}"
     if failure:
-        row.update(status="failed", stage=failure.get("stage"), error=_located(firewall, failure.get("msg", "")))
-        row["alarm"] = not installed and _alarming(planned, alarm_days)
+        _fail(row, failure, alarm=not installed and _alarming(planned, alarm_days))
     return row
 
 
@@ -111,9 +148,8 @@ def _alarming(planned: Row, alarm_days: float) -> bool:
 def _row(firewall: str, certificate: str | None, status: str, **more: t.Any) -> Row:
     row: Row = dict.fromkeys(("domains", "reason", "not_after", "days_left", "port_open_seconds", "stage", "error"))
     # Without a plan nobody knows how much time is left: somebody has to look.
-    row.update(
-        firewall=firewall, certificate=certificate, status=status, consumers=[], alarm=status == "failed", **more
-    )
+    row.update(firewall=firewall, certificate=certificate, status=status, alarm=status == "failed", **more)
+    row.update(consumers=[], findings=[], validated=[])
     return row
 
 

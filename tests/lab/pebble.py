@@ -142,6 +142,14 @@ class AcmeCa:
         """The name's IPv6 addresses. The CA prefers them to IPv4 and never falls back."""
         self._dns_post("add-aaaa", host=name, addresses=list(addresses))
 
+    def add_cname(self, name: str, target: str) -> None:
+        """The name is an alias; this server follows one alias, not two."""
+        self._dns_post("set-cname", host=name, target=target)
+
+    def add_caa(self, name: str, *values: str, tag: str = "issue") -> None:
+        """CAA records of the name, never critical ones."""
+        self._dns_post("add-caa", host=name, policies=[{"tag": tag, "value": value} for value in values])
+
     def servfail(self, name: str) -> None:
         """Queries for the name fail from now on."""
         self._dns_post("set-servfail", host=name)

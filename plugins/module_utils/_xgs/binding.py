@@ -17,6 +17,7 @@ from .._tls_probe import Served, probe
 from .._x509 import CertificateFacts
 from .api import Firewall
 from .consumers import Consumer, point, read_consumers
+from .hosts import host_address
 
 # Address, port, server name.
 Endpoint = t.Tuple[str, int, t.Optional[str]]
@@ -123,9 +124,7 @@ def _endpoints(
 def _hosted_address(firewall: Firewall, consumer: Consumer) -> str:
     """The rule names its interface by a host object such as #Port2."""
     name = consumer.record.findtext("HTTPBasedPolicy/HostedAddress", "")
-    for host in firewall.get("IPHost", name):
-        return host.findtext("IPAddress") or firewall.endpoint.host
-    return firewall.endpoint.host
+    return host_address(firewall, name) or firewall.endpoint.host
 
 
 def _probe(endpoints: t.Iterable[Endpoint]) -> list[Served]:

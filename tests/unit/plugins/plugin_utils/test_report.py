@@ -55,10 +55,10 @@ def order(*names: str, seconds: float = 4.2, **more: Any) -> Row:
     return {"certificates": [{"name": name, **FILES} for name in names], "window": {"seconds": seconds}, **more}
 
 
-def report(*certificates: Row, alarm_days: float = 15, **registered: Any) -> list[Row]:
+def report(*certificates: Row, alarm_days: float = 15, rehearsal: bool = False, **registered: Any) -> list[Row]:
     plan = {"certificates": list(certificates)}
     variables = {PREFIX + key: value for key, value in {"plan": plan, **registered}.items()}
-    return renewal_report({"inventory_hostname": "fw1", **variables}, alarm_days)
+    return renewal_report({"inventory_hostname": "fw1", **variables}, alarm_days, rehearsal)
 
 
 def only(*certificates: Row, **registered: Any) -> Row:
@@ -82,6 +82,11 @@ def test_what_has_to_be_ordered() -> None:
             "fingerprint": "ab" * 32,
         }
     ]
+
+
+def test_a_rehearsal_does_not_tell_the_ca_what_it_would_replace() -> None:
+    (entry,) = to_order([planned("a")], rehearsal=True)
+    assert entry.keys() == {"name", "domains", "key_type", "profile", "reuse_key", "preferred_chain"}
 
 
 def test_what_can_be_installed() -> None:
@@ -180,6 +185,49 @@ def test_installed_but_not_pruned() -> None:
 def test_no_account() -> None:
     rows = report(planned("a"), planned("b", "none"), unprepared={"failed": True, "stage": "account", "msg": "no"})
     assert [(row["status"], row["stage"]) for row in rows] == [("failed", "account"), ("unchanged", None)]
+
+
+FINDING = {"name": "a.example.com", "severity": "warning", "problem": "it leads elsewhere", "remedy": "Correct it."}
+
+
+def test_findings_go_to_the_certificate_that_they_are_about() -> None:
+    general = {**FINDING, "name": ""}
+    a, b = report(planned("a"), planned("b"), order={**order("a", "b"), "findings": [FINDING, general]})
+    assert a["findings"] == [FINDING, general]
+    assert b["findings"] == [general]
+
+
+# --- rehearsals ------------------------------------------------------------------------------------------------------
+
+
+def rehearsed(*certificates: Row, **registered: Any) -> list[Row]:
+    return report(*certificates, rehearsal=True, **registered)
+
+
+def test_rehearsed() -> None:
+    done = order("a", "b")
+    done["certificates"][0]["validated"], done["certificates"][1]["validated"] = True, False
+    a, b = rehearsed(planned("a"), planned("b"), order=done)
+    assert (a["status"], a["alarm"], a["port_open_seconds"]) == ("rehearsed", False, 4.2)
+    assert (a["validated"], a["reason"]) == (["a.example.com"], "validated: a.example.com")
+    assert (b["status"], b["validated"]) == ("rehearsed", [])
+    assert "nothing" in b["reason"]
+
+
+def test_a_rehearsal_that_fails_is_an_alarm_whatever_time_is_left() -> None:
+    failed = {"name": "a", "failed": True, "stage": "preflight", "msg": "fw1: a: preflight: no"}
+    (row,) = rehearsed(planned(days_left=80), order={"certificates": [failed], "failed": True, "msg": "no"})
+    assert (row["status"], row["stage"], row["alarm"]) == ("failed", "preflight", True)
+    assert row["error"] == "fw1: a: preflight: no"
+    (row,) = rehearsed(planned(), unprepared={"failed": True, "stage": "account", "msg": "no"})
+    assert (row["status"], row["alarm"]) == ("failed", True)
+    (row,) = rehearsed(plan={"failed": True, "msg": "no"})
+    assert (row["status"], row["alarm"]) == ("failed", True)
+
+
+def test_a_rehearsal_in_check_mode() -> None:
+    (row,) = rehearsed(planned(), order={"certificates": [{"name": "a"}]})
+    assert (row["status"], row["alarm"]) == ("would be rehearsed", False)
 
 
 # --- the alarm -------------------------------------------------------------------------------------------------------

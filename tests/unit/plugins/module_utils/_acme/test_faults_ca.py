@@ -306,6 +306,8 @@ def _params(bench: Bench, tmp_path: Path, *lists: list[str]) -> dict[str, Any]:
         "concurrency": 8,
         "listen": None,
         "order_timeout": 30,
+        "preflight": None,
+        "revalidate": False,
     }
 
 
