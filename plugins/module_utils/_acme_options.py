@@ -11,8 +11,12 @@ import typing as t
 
 from ._acme.account import load_account_key
 from ._acme.client import AcmeClient
+from ._acme.order import CertificateRequest
+from ._errors import CertfleetError, stage
+from ._names import normalise_domains
 from ._runner import Params, env_fallback
 from ._x509 import KEY_TYPES
+from ._xgs.certificates import check_name
 
 if t.TYPE_CHECKING:
     from ._x509 import PrivateKey
@@ -42,6 +46,32 @@ def certificate_spec() -> dict[str, dict[str, t.Any]]:
     }
 
 
+def requests_from(entries: t.Sequence[Params]) -> list[CertificateRequest]:
+    """What a task asks for. CertfleetError (stage "plan") with the first that cannot be."""
+    requests = [_request(entry) for entry in entries]
+    names = [request.name for request in requests]
+    for name in names:
+        if names.count(name) > 1:
+            raise CertfleetError(
+                "two certificates have this name", stage="plan", certificate=name, remedy="Give each a name of its own."
+            )
+    return requests
+
+
+def _request(entry: Params) -> CertificateRequest:
+    with stage("plan", certificate=entry["name"]):
+        check_name(entry["name"])
+        return CertificateRequest(
+            entry["name"],
+            normalise_domains(entry["domains"], entry["profile"]),
+            key_type=entry["key_type"],
+            replaces=entry["replaces"],
+            profile=entry["profile"] or None,
+            reuse_key=entry["reuse_key"],
+            preferred_chain=entry["preferred_chain"] or None,
+        )
+
+
 def client_from(params: Params, key: PrivateKey | None = None) -> AcmeClient:
     """A client for the account key, which is read as the options say unless it is given."""
     key = key or load_account_key(
@@ -52,4 +82,4 @@ def client_from(params: Params, key: PrivateKey | None = None) -> AcmeClient:
     return AcmeClient(params["acme_directory"], key, ca_path=params["ca_path"], validate_certs=params["validate_certs"])
 
 
-__all__ = ("acme_spec", "certificate_spec", "client_from")
+__all__ = ("acme_spec", "certificate_spec", "client_from", "requests_from")

@@ -59,6 +59,12 @@ class CertfleetError(Exception):
         self.firewall = self.firewall or firewall
         self.certificate = self.certificate or certificate
 
+    def copy(self) -> "CertfleetError":
+        """The same failure, to be located elsewhere. (copy.copy() fails where __init__ has arguments of its own.)"""
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def advise(self, text: str) -> None:
         """Say more about what to do next."""
         self.remedy = f"{self.remedy} {text}".strip()
@@ -80,12 +86,13 @@ def stage(name: str, *, firewall: t.Optional[str] = None, certificate: t.Optiona
 
 
 def joined(errors: t.Sequence[CertfleetError]) -> t.Optional[CertfleetError]:
-    """Several failures told as one: the first, and the others in words. None when there is none."""
+    """Several failures told as one: the first, and the others in words, each once. None when there is none."""
     if not errors:
         return None
-    for error in errors[1:]:
-        errors[0].advise(f"Besides: {error}")
-    return errors[0]
+    first, *others = dict.fromkeys(errors)
+    for error in others:
+        first.advise(f"Besides: {error}")
+    return first
 
 
 __all__ = ("STAGES", "CertfleetError", "joined", "stage")

@@ -244,14 +244,13 @@ from ..module_utils._acme.account import ensure_account, thumbprint
 from ..module_utils._acme.client import AcmeClient
 from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, IssuedCertificate, ObtainResult, obtain
 from ..module_utils._acme.revalidation import forget_validations
-from ..module_utils._acme_options import acme_spec, certificate_spec, client_from
+from ..module_utils._acme_options import acme_spec, certificate_spec, client_from, requests_from
 from ..module_utils._errors import CertfleetError, joined, stage
-from ..module_utils._names import normalise_domains
+from ..module_utils._order_result import entry, failed, named, opening
 from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._responder_thread import Listener
-from ..module_utils._runner import Arguments, Outcome, Params, failure_result, run_module
-from ..module_utils._store import CHAIN, KEY, Store
-from ..module_utils._xgs.certificates import check_name
+from ..module_utils._runner import Arguments, Outcome, Params, run_module
+from ..module_utils._store import Store
 from ..module_utils._xgs.window import Interrupted, Window, orderly_end
 from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
 
@@ -284,8 +283,8 @@ ARGUMENTS = Arguments(
 
 
 def run(params: Params, check_mode: bool) -> Outcome:
-    requests = [_request(entry) for entry in params["certificates"]]
-    _check(requests, params)
+    requests = requests_from(params["certificates"])
+    _check(params)
     window = _window(params["port_forward"])
     listener = Listener(params["listen"]) if params["listen"] else None
     if check_mode:
@@ -298,14 +297,14 @@ def run(params: Params, check_mode: bool) -> Outcome:
             checked = examined(missing, params, window)
             obtained = _obtain(store, checked, window, listener, params) if checked.sound else ObtainResult([])
     results = {**found, **checked.refused, **{result.request.name: result for result in obtained.results}}
-    entries = [_entry(store, results[request.name], request in missing) for request in requests]
-    facts = {"certificates": entries, "window": _opening(window), **checked.facts}
+    entries = [entry(store, results[request.name], request in missing) for request in requests]
+    facts = {"certificates": entries, "window": opening(window), **checked.facts}
     if listener is not None and checked.sound:
         facts["responder"] = listener.report()
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
     warnings = [f"{name}: {text}" for name, result in results.items() for text in getattr(result, "warnings", ())]
     return Outcome(
-        any(entry["changed"] for entry in entries),
+        any(each["changed"] for each in entries),
         facts,
         warnings=checked.warnings + obtained.warnings + warnings,
         failure=obtained.close_error or joined(errors),
@@ -345,27 +344,7 @@ def _obtain(
         raise CertfleetError(f"ended by {signal}; the port is closed", stage="order", remedy="Run again.") from signal
 
 
-def _request(entry: Params) -> CertificateRequest:
-    with stage("plan", certificate=entry["name"]):
-        check_name(entry["name"])
-        return CertificateRequest(
-            entry["name"],
-            normalise_domains(entry["domains"], entry["profile"]),
-            key_type=entry["key_type"],
-            replaces=entry["replaces"],
-            profile=entry["profile"] or None,
-            reuse_key=entry["reuse_key"],
-            preferred_chain=entry["preferred_chain"] or None,
-        )
-
-
-def _check(requests: list[CertificateRequest], params: Params) -> None:
-    names = [request.name for request in requests]
-    for name in names:
-        if names.count(name) > 1:
-            raise CertfleetError(
-                "two certificates have this name", stage="plan", certificate=name, remedy="Give each a name of its own."
-            )
+def _check(params: Params) -> None:
     if not 1 <= params["concurrency"] <= MOST_AT_ONCE:
         raise CertfleetError(
             f"concurrency is {params['concurrency']}", stage="plan", remedy=f"Use a number from 1 to {MOST_AT_ONCE}."
@@ -402,45 +381,12 @@ def _predict(requests: list[CertificateRequest], window: Window | None, params: 
         with stage("open"):
             after["port_forward"] = window.plan().after
     entries = [
-        _failed(checked.refused[request.name]) if request.name in checked.refused else _named(request, changed=True)
+        failed(checked.refused[request.name]) if request.name in checked.refused else named(request, changed=True)
         for request in requests
     ]
     facts = {"certificates": entries, **checked.facts}
     failure = joined([result.error for result in checked.refused.values()])
     return Outcome(bool(checked.sound), facts, {}, after, warnings=checked.warnings, failure=failure)
-
-
-def _named(request: CertificateRequest, *, changed: bool) -> dict[str, t.Any]:
-    return {"name": request.name, "domains": list(request.domains), "failed": False, "changed": changed}
-
-
-def _failed(result: FailedCertificate) -> dict[str, t.Any]:
-    result.error.locate(stage="order", certificate=result.request.name)
-    return {**_named(result.request, changed=False), **failure_result(result.error)}
-
-
-def _entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool) -> dict[str, t.Any]:
-    if isinstance(result, FailedCertificate):
-        return _failed(result)
-    request = result.request
-    return {
-        **_named(request, changed=new),
-        "certificate_path": store.path(request, CHAIN),
-        "private_key_path": store.path(request, KEY),
-        "order_uri": result.order_uri,
-        "validated": result.challenged,
-        **{
-            key: value for key, value in result.facts.as_dict().items() if key in ("fingerprint", "not_after", "issuer")
-        },
-    }
-
-
-def _opening(window: Window | None) -> dict[str, t.Any] | None:
-    if window is None or window.opened_at is None:
-        return None
-    times = {"opened_at": window.opened_at, "closed_at": window.closed_at}
-    shown = {key: f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else None for key, time in times.items()}
-    return {**shown, "seconds": round(window.seconds, 1), "writes": window.firewall.writes}
 
 
 def main() -> None:

@@ -84,6 +84,22 @@ def test_one_firewall_fails_and_the_others_do_not_notice(make_fleet, play):
     assert fleet.counters()["fw2"]["auth_failures"] == 1, "a wrong password is not tried again: it locks accounts"
 
 
+def test_a_port_that_cannot_be_opened_is_told_once_and_for_each_certificate(make_fleet, play):
+    names = {f"n{number}.example.com": "fw1" for number in range(3)}
+    fleet = make_fleet([firewall(1)], names)
+    fleet.emulator.add_faults(
+        "fw1", {"kind": "status", "code": 599, "operation": "add", "entity": "NATRule", "count": 9}
+    )
+    wanted = [certificate(name.partition(".")[0], name) for name in names]
+    result = play(fleet, {"fw1": certificates(*wanted)})
+    assert result.rc != 0
+    for name in ("n0", "n1", "n2"):
+        assert re.search(rf"fw1 +{name} +failed .*fw1: {name}: open: ", result.stdout)
+    fatal = next(line for line in result.stdout.splitlines() if line.startswith("fatal:"))
+    assert fatal.count("NATRule") == len(names) + 1, "in each certificate's result, and once in the task's message"
+    assert ("POST", "/chalZ/") not in fleet.ca.requests()
+
+
 def test_a_consumer_that_does_not_serve_is_put_back(make_fleet, play):
     fleet = make_fleet([firewall(1, OWA)], {"owa.example.com": "fw1"})
     before = fleet.shown("fw1", 8443, "owa.example.com")

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import threading
 import typing as t
@@ -30,7 +29,7 @@ class Beginning:
         self._session = session
         self._issuance = issuance
         self._client = session.client
-        self._limit: AcmeError | None = None
+        self._limit: CertfleetError | None = None
         self._limiting = threading.Lock()
 
     def begin(self, order: Order) -> None:
@@ -122,13 +121,13 @@ class Beginning:
         """POST newOrder, unless the CA has said that it takes no more of this account now."""
         with self._limiting:
             if self._limit is not None:
-                raise copy.copy(self._limit)
+                raise self._limit.copy()
         try:
             return self._session.post(self._client.endpoint("newOrder"), payload)
         except AcmeError as error:
             if error.is_a("rateLimited") and not error.concerns(order.request.domains):
                 with self._limiting:
-                    self._limit = copy.copy(error)
+                    self._limit = error.copy()
             raise
 
 

@@ -1,0 +1,58 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no promise of stability outside it.
+
+"""What acme_http01_order returns: one entry for each certificate, and the opening of the port."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._acme.order import CertificateRequest, FailedCertificate, IssuedCertificate
+from ._runner import failure_result
+from ._store import CHAIN, KEY, Store
+
+if t.TYPE_CHECKING:
+    from ._xgs.window import Window
+
+
+def named(request: CertificateRequest, *, changed: bool) -> dict[str, t.Any]:
+    """What every entry has."""
+    return {"name": request.name, "domains": list(request.domains), "failed": False, "changed": changed}
+
+
+def failed(result: FailedCertificate) -> dict[str, t.Any]:
+    """The entry of a certificate that was not obtained. Its error may be that of others as well."""
+    error = result.error.copy()
+    error.locate(stage="order", certificate=result.request.name)
+    return {**named(result.request, changed=False), **failure_result(error)}
+
+
+def entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool) -> dict[str, t.Any]:
+    """The entry of a certificate; new: it comes from this run."""
+    if isinstance(result, FailedCertificate):
+        return failed(result)
+    request = result.request
+    return {
+        **named(request, changed=new),
+        "certificate_path": store.path(request, CHAIN),
+        "private_key_path": store.path(request, KEY),
+        "order_uri": result.order_uri,
+        "validated": result.challenged,
+        **{
+            key: value for key, value in result.facts.as_dict().items() if key in ("fingerprint", "not_after", "issuer")
+        },
+    }
+
+
+def opening(window: Window | None) -> dict[str, t.Any] | None:
+    """From when to when the port was open (UTC), and the writes it took; None where it was not."""
+    if window is None or window.opened_at is None:
+        return None
+    times = {"opened_at": window.opened_at, "closed_at": window.closed_at}
+    shown = {key: f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else None for key, time in times.items()}
+    return {**shown, "seconds": round(window.seconds, 1), "writes": window.firewall.writes}
+
+
+__all__ = ("entry", "failed", "named", "opening")
