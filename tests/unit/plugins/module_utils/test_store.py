@@ -51,7 +51,7 @@ def test_nobody_else_reads_it(tmp_path: Path) -> None:
     }
 
 
-def test_a_directory_that_others_enter_is_refused(tmp_path: Path) -> None:
+def test_f29_a_directory_that_others_enter_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with pytest.raises(CertfleetError, match="accessible by others"):
         Store(str(tmp_path))
@@ -176,7 +176,7 @@ def test_a_damaged_unfinished_order_is_not_taken(tmp_path: Path, content: bytes)
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC], ids=["read-only", "full"])
-def test_a_disk_that_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_f29_a_disk_that_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     store = Store(str(tmp_path / "s"))
 
     def refuse(**_options: Any) -> Any:
@@ -187,7 +187,7 @@ def test_a_disk_that_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         store.remember(request(), progress(b"key"))
 
 
-def test_one_run_at_a_time(tmp_path: Path) -> None:
+def test_f29_f31_one_run_at_a_time(tmp_path: Path) -> None:
     """The other is a process of its own; killed, it lets go."""
     store = Store(str(tmp_path / "s"))
     script = "import fcntl, os, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2);"

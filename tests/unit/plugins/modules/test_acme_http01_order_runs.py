@@ -3,7 +3,7 @@
 
 """Whole runs of the order module as processes, at a real CA and through an emulated firewall.
 
-F31 two at once, F34 interrupted ones; and what libraries log meanwhile.
+F29 a full disk, F31 two at once, F34 interrupted ones; and what libraries log meanwhile.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,18 @@ def test_f31_two_runs_at_once(site: Site, gate: Gate) -> None:
     assert not again["changed"]
     assert again["certificates"][0]["fingerprint"] == made["certificates"][0]["fingerprint"]
     assert (site.ordered, site.issued) == (1, 1)
+
+
+def test_f29_a_disk_that_takes_nothing_costs_no_order(site: Site) -> None:
+    """A limit on the size of files does what a full disk does."""
+    with site.start() as process:
+        resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (0, 0))
+        result = process.result()
+    assert result["failed"]
+    assert str(site.directory) in result["msg"]
+    assert "File too large" in result["msg"]
+    assert (site.ordered, site.nothing_is_open()) == (0, True)
+    assert site.run()["changed"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

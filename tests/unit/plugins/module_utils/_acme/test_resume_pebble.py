@@ -161,7 +161,7 @@ POINTS = [
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at_every_step(site: Site, point: str) -> None:
+def test_f17_killed_at_every_step(site: Site, point: str) -> None:
     killed = site.run(point)
     assert killed.returncode == -9, killed.stderr
     path = site.directory / "web"
