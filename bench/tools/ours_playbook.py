@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection in a playbook: account, responder, all certificates in one task, responder."""
+"""The collection in a playbook: one task for all certificates."""
 
 from __future__ import annotations
 

@@ -11,15 +11,11 @@ and the runner says what to install before anything is done.
 
 from __future__ import annotations
 
-import traceback
-
 __all__ = (
     "MISSING",
-    "MISSING_DNS",
     "InvalidSignature",
     "UnsupportedAlgorithm",
     "acme_jws",
-    "dns",
     "ec",
     "hashes",
     "idna",
@@ -31,8 +27,6 @@ __all__ = (
 )
 
 MISSING: str | None = None
-# Only the preflight asks the DNS, so only the preflight needs this one.
-MISSING_DNS: str | None = None
 
 try:
     # idna, josepy and urllib3 come with acme.
@@ -46,13 +40,6 @@ try:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 except ImportError:
     globals().update(dict.fromkeys(__all__))
-    MISSING = traceback.format_exc()
+    import traceback
 
-try:
-    import dns.exception
-    import dns.name
-    import dns.nameserver
-    import dns.resolver
-except ImportError:
-    globals()["dns"] = None
-    MISSING_DNS = traceback.format_exc()
+    MISSING = traceback.format_exc()

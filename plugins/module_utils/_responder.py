@@ -11,7 +11,6 @@ log. It lives as long as its lease file says so. (So no `from __future__ import 
 One thread and no blocking call: an idle connection costs a few bytes and holds nobody up.
 """
 
-import argparse
 import contextlib
 import ipaddress
 import json
@@ -319,23 +318,25 @@ class Log:
             os.write(self._fd, line.encode())
 
 
-def _thumbprint(text: str) -> str:
-    if not THUMBPRINT.fullmatch(text):
-        raise argparse.ArgumentTypeError("not 43 characters of base64url")
-    return text
-
-
 def _report(**what: t.Any) -> None:
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
 
 
-def _arguments(arguments: t.Optional[t.List[str]]) -> argparse.Namespace:
+def _arguments(arguments: t.Optional[t.List[str]]) -> t.Any:
+    # Not for those who import this file for its parts.
+    import argparse
+
+    def thumbprint(text: str) -> str:
+        if not THUMBPRINT.fullmatch(text):
+            raise argparse.ArgumentTypeError("not 43 characters of base64url")
+        return text
+
     parser = argparse.ArgumentParser(
         prog="responder", description="Answers the HTTP-01 challenges of one ACME account."
     )
     parser.add_argument("--listen", required=True, metavar="ADDRESS:PORT")
-    parser.add_argument("--thumbprint", required=True, type=_thumbprint)
+    parser.add_argument("--thumbprint", required=True, type=thumbprint)
     parser.add_argument("--lease-file", required=True, metavar="PATH", help='JSON: {"expires": SECONDS SINCE 1970}')
     parser.add_argument("--log", metavar="PATH")
     parser.add_argument("--no-redirect", dest="redirect", action="store_false", help="404 for all but challenges")
