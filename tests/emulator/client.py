@@ -112,6 +112,11 @@ class Emulator:
         found: dict[str, Any] = self._call("GET", f"/firewalls/{name}")
         return found
 
+    def objects(self, name: str, entity: str) -> dict[str, str]:
+        """Name -> XML as a Get shows it, without asking the API (nothing is counted or logged)."""
+        found: dict[str, str] = self._call("GET", f"/firewalls/{name}/objects/{entity}")
+        return found
+
     def reset(self, name: str) -> None:
         self._call("POST", f"/firewalls/{name}/reset")
 

@@ -11,10 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from . import schedules
-from .schema import HOSTS, named, text
+from .catalogue import HOSTS
+from .schema import named, text
 from .store import Store
 
-__all__ = ["Forward", "Network", "WafSite", "destination_conflict", "find_forward", "has_schedules", "waf_sites"]
+__all__ = [
+    "Forward",
+    "Network",
+    "WafSite",
+    "destination_conflict",
+    "find_forward",
+    "has_schedules",
+    "waf_on_port_80",
+    "waf_site",
+    "waf_sites",
+]
 
 HTTP = 80
 WAN_INTERFACES = ("Port2", "Any")
@@ -29,6 +40,10 @@ class Network:
     zones: Mapping[str, list[str]]
     timezone: str
     clock: float
+
+    @property
+    def family(self) -> str:
+        return f"IPv{ipaddress.ip_address(self.address).version}"
 
     def zone_of(self, address: str) -> str:
         for zone, members in self.zones.items():
@@ -54,6 +69,16 @@ class WafSite:
     redirect: bool
     domains: tuple[str, ...]
     certificate: str
+    # Of the hosted address.
+    address: str
+
+    @property
+    def plain_http(self) -> bool:
+        return not self.https and self.port == HTTP
+
+    @property
+    def on_port_80(self) -> bool:
+        return self.redirect or self.plain_http
 
     def serves(self, name: str) -> bool:
         wildcard = "*." + name.lower().partition(".")[2]
@@ -68,14 +93,14 @@ def _inside(address: str, networks: Iterable[str]) -> bool:
 def _host_covers(host: ET.Element, address: str) -> bool:
     kind = text(host, "HostType")
     if kind in ("IP", "System Host"):
-        return text(host, "IPAddress") == address
+        return _inside(address, [text(host, "IPAddress")])
     if kind == "Network":
         return _inside(address, [f"{text(host, 'IPAddress')}/{text(host, 'Subnet', '32')}"])
     if kind == "IPRange":
         ends = (text(host, "StartIPAddress"), address, text(host, "EndIPAddress"))
-        first, wanted, last = (int(ipaddress.ip_address(end)) for end in ends)
-        return first <= wanted <= last
-    return address in text(host, "ListOfIPAddresses").split(",")
+        first, wanted, last = (ipaddress.ip_address(end) for end in ends)
+        return first.version == wanted.version and int(first) <= int(wanted) <= int(last)
+    return _inside(address, text(host, "ListOfIPAddresses").split(","))
 
 
 def _covers(store: Store, names: list[str], address: str) -> bool:
@@ -116,8 +141,8 @@ def _services_allow(store: Store, names: list[str], *ports: int) -> bool:
     return any(first <= port <= last for first, last in _tcp_ports(store, names) for port in ports)
 
 
-def _enabled(rule: ET.Element) -> bool:
-    return text(rule, "Status", "Enable") == "Enable" and text(rule, "IPFamily", "IPv4") == "IPv4"
+def _enabled(rule: ET.Element, family: str) -> bool:
+    return text(rule, "Status", "Enable") == "Enable" and text(rule, "IPFamily", "IPv4") == family
 
 
 def _translates(rule: ET.Element) -> bool:
@@ -127,13 +152,13 @@ def _translates(rule: ET.Element) -> bool:
 def _nat_matches(store: Store, net: Network, rule: ET.Element, client: str | None) -> bool:
     interfaces = named(rule, "InboundInterfaces/Interface")
     return (
-        _enabled(rule)
+        _enabled(rule, net.family)
         and _translates(rule)
         # A rule for Any destination is not taken for a DNAT of this address (see README).
         and _covers(store, named(rule, "OriginalDestinationNetworks/Network"), net.address)
         and _services_allow(store, named(rule, "OriginalServices/Service"), HTTP)
         and _networks_allow(store, named(rule, "OriginalSourceNetworks/Network"), client)
-        and (not interfaces or any(name in WAN_INTERFACES for name in interfaces))
+        and (not interfaces or any(name.partition(":")[0] in WAN_INTERFACES for name in interfaces))
     )
 
 
@@ -158,7 +183,7 @@ def _schedule_active(store: Store, net: Network, name: str) -> bool:
 def _rule_matches(store: Store, net: Network, rule: ET.Element, host: str, port: int, client: str | None) -> bool:
     policy = rule.find("NetworkPolicy")
     return (
-        _enabled(rule)
+        _enabled(rule, net.family)
         and text(rule, "PolicyType") == "Network"
         and policy is not None
         and _zones_allow(named(policy, "SourceZones/Zone"), "WAN")
@@ -225,13 +250,32 @@ def _services_overlap(store: Store, rule: ET.Element, other: ET.Element) -> bool
     )
 
 
+def waf_on_port_80(store: Store, rule: ET.Element) -> bool:
+    """Does a WAF rule hold port 80 of an address that this DNAT rule translates?"""
+    return (
+        _translates(rule)
+        and _services_allow(store, named(rule, "OriginalServices/Service"), HTTP)
+        and any(
+            site.on_port_80 and _covers(store, named(rule, "OriginalDestinationNetworks/Network"), site.address)
+            for site in waf_sites(store)
+        )
+    )
+
+
 def waf_sites(store: Store) -> list[WafSite]:
     return [
-        _site(rule) for rule in store.all("FirewallRule") if text(rule, "PolicyType") == "HTTPBased" and _enabled(rule)
+        waf_site(rule, _hosted_address(store, rule))
+        for rule in store.all("FirewallRule")
+        if text(rule, "PolicyType") == "HTTPBased" and _enabled(rule, "IPv4")
     ]
 
 
-def _site(rule: ET.Element) -> WafSite:
+def _hosted_address(store: Store, rule: ET.Element) -> str:
+    host = store.get("IPHost", text(rule, "HTTPBasedPolicy/HostedAddress"))
+    return text(host, "IPAddress") if host is not None else ""
+
+
+def waf_site(rule: ET.Element, address: str) -> WafSite:
     policy = rule.find("HTTPBasedPolicy")
     assert policy is not None, "checked when the rule was written"
     return WafSite(
@@ -241,4 +285,5 @@ def _site(rule: ET.Element) -> WafSite:
         redirect=text(policy, "RedirectHTTP", "Disable") == "Enable",
         domains=tuple(named(policy, "Domains/Domain")),
         certificate=text(policy, "Certificate"),
+        address=address,
     )

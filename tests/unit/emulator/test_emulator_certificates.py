@@ -14,44 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from emulator.specimens import SPECIMENS, specimen
+
 UPLOAD = (
     "<Certificate><Action>{action}</Action><Name>{name}</Name><CertificateFormat>{format}</CertificateFormat>"
     "<CertificateFile>{cert}</CertificateFile><PrivateKeyFile>{key}</PrivateKeyFile>"
     "<Password>{password}</Password></Certificate>"
 )
-CONSUMERS = {
-    "AdminSettings": (
-        "<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport>"
-        "<UserPortalHTTPSPort>4443</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
-        "<Certificate>{}</Certificate></WebAdminSettings></AdminSettings>"
-    ),
-    "SSLTunnelAccessSettings": (
-        "<SSLTunnelAccessSettings><Protocol>TCP</Protocol>"
-        "<SSLServerCertificate>{}</SSLServerCertificate></SSLTunnelAccessSettings>"
-    ),
-    "EmailConfiguration": (
-        "<EmailConfiguration><SMTPTLSConfiguration><TLSCertificate>{}</TLSCertificate>"
-        "</SMTPTLSConfiguration></EmailConfiguration>"
-    ),
-    "SophosConnectClient": (
-        "<SophosConnectClient><Name>c</Name><AuthenticationType>DigitalCertificate"
-        "</AuthenticationType><LocalCertificate>{}</LocalCertificate>"
-        "<RemoteCertificate>ApplianceCertificate</RemoteCertificate></SophosConnectClient>"
-    ),
-    "AdvancedConfiguration": (
-        "<AdvancedConfiguration><LoginPageCertificate><Certificate>{}</Certificate>"
-        "</LoginPageCertificate></AdvancedConfiguration>"
-    ),
-    "VPNIPSecConnection": (
-        "<VPNIPSecConnection><Name>v</Name><LocalCertificate>{}</LocalCertificate></VPNIPSecConnection>"
-    ),
-    "FirewallRule": (
-        "<FirewallRule><Name>w</Name><Position>Top</Position><PolicyType>HTTPBased</PolicyType>"
-        "<HTTPBasedPolicy><HostedAddress>#Port2</HostedAddress><HTTPS>Enable</HTTPS>"
-        "<ListenPort>8443</ListenPort><Domains><Domain>w.test</Domain></Domains>"
-        "<Certificate>{}</Certificate></HTTPBasedPolicy></FirewallRule>"
-    ),
-}
 
 
 def upload(box, pair, operation="add", files=None, **fields):
@@ -149,7 +118,7 @@ class TestUpload:
     def test_damaged_key_as_in_the_wild(self, box, issue):
         box.settings(key_mode="like-real")
         assert upload(box, issue("a.test"), key="key.pem") == "200"
-        assert box.update(CONSUMERS["AdminSettings"].format("a")) == "200"
+        assert box.update(specimen("AdminSettings", "a")) == "200"
         time.sleep(0.5)
         with pytest.raises(ssl.SSLError):
             box.served(4443)
@@ -163,12 +132,12 @@ class TestUpload:
 
     def test_update_while_a_waf_rule_uses_it(self, box, issue):
         upload(box, issue("a.test"))
-        assert box.add(CONSUMERS["FirewallRule"].format("a")) == "200"
+        assert box.add(specimen("FirewallRule", "a")) == "200"
         assert upload(box, issue("a.test"), "update") == "500"
         box.settings(allow_update_in_use=True)
         new = issue("a.test")
         assert upload(box, new, "update") == "200"
-        assert box.served(8443, "w.test") == new.fingerprint
+        assert box.served(8443, "specimen.example.com") == new.fingerprint
 
 
 class TestArchive:
@@ -235,18 +204,20 @@ class TestAuthorities:
 
 
 class TestReferences:
-    @pytest.mark.parametrize("consumer", sorted(CONSUMERS))
+    @pytest.mark.parametrize("consumer", sorted(SPECIMENS))
     def test_every_consumer_holds_its_certificate(self, box, issue, consumer):
         box.upload(issue("a.test"), "a")
-        set_ = f"<Set>{CONSUMERS[consumer]}</Set>"
-        assert box.code(set_.format("missing")) == "501"
-        assert box.code(set_.format("a")) == "200"
+
+        def bind(certificate):
+            return box.code(f"<Set>{specimen(consumer, certificate)}</Set>")
+
+        assert bind("missing") == "501"
+        assert bind("a") in ("200", "201")
         assert box.remove("Certificate", "a") == "504"
         assert any(binding["certificate"] == "a" for binding in box.state["bindings"])
-        assert box.code(set_.format("ApplianceCertificate")) in ("200", "201")
+        assert bind("ApplianceCertificate") in ("200", "201")
         assert box.remove("Certificate", "a") == "200"
         assert box.remove("Certificate", "a") == "504"
 
     def test_an_authority_may_stand_in_the_mail_settings(self, box):
-        body = CONSUMERS["EmailConfiguration"].format("SecurityAppliance_SSL_CA")
-        assert box.update(body) == "200"
+        assert box.update(specimen("EmailConfiguration", "SecurityAppliance_SSL_CA")) == "200"
