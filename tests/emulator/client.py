@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 __all__ = ["Emulator", "EmulatorError"]
 
@@ -131,7 +132,7 @@ class Emulator:
 
     def put_certificate(self, name: str, certificate_name: str, certificate: str, key: str = "") -> None:
         document = {"certificate": certificate, "key": key}
-        self._call("PUT", f"/firewalls/{name}/certificates/{certificate_name}", document)
+        self._call("PUT", f"/firewalls/{name}/certificates/{quote(certificate_name, safe='')}", document)
 
     def _call(self, method: str, path: str, document: Any = None) -> Any:
         body = None if document is None else json.dumps(document).encode()

@@ -62,11 +62,11 @@ class Latency:
     def parse(cls, value: Any) -> Latency:
         if value == "real":
             return cls.real(1.0)
-        if isinstance(value, Mapping) and set(value) == {"real"}:
-            return cls.real(float(value["real"]))
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and set(value) != {"real"}:
             return build(cls, value, "latency")
         try:
+            if isinstance(value, Mapping):
+                return cls.real(float(value["real"]))
             return cls(write=float(value), waf=float(value))
         except (TypeError, ValueError):
             raise ConfigError(f"latency: {value!r} is neither seconds, 'real' nor a mapping") from None

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import io
 import ssl
+import tarfile
 import time
 import xml.etree.ElementTree as ET
+from xml.sax.saxutils import escape
 
 import pytest
 from cryptography import x509
@@ -85,6 +88,39 @@ class TestUpload:
         files = {"c.pem": pair.cert, "c.key": encrypted(pair)}
         assert upload(box, pair, files=files, password="wrong1") == "510"
         assert upload(box, pair, files=files, password="topsecret") == "200"
+
+    @pytest.mark.parametrize("kind", ["rsa", "ec"])
+    def test_kinds_of_key_files(self, box, issue, kind):
+        pair, lock = issue("a.test", kind=kind), serialization.BestAvailableEncryption(b"topsecret")
+        openssl, pkcs8 = serialization.PrivateFormat.TraditionalOpenSSL, serialization.PrivateFormat.PKCS8
+        forms = [(form, locked) for form in (openssl, pkcs8) for locked in (False, True)]
+        for number, (form, locked) in enumerate(forms):
+            key = pair.private.private_bytes(
+                serialization.Encoding.PEM, form, lock if locked else serialization.NoEncryption()
+            )
+            files, name = {"c.pem": pair.cert, "c.key": key}, f"key{number}"
+            if locked:
+                assert upload(box, pair, files=files, name=name) == "510"
+                assert upload(box, pair, files=files, name=name, password="notsecret") == "510"
+            assert upload(box, pair, files=files, name=name, password="topsecret" if locked else "") == "200"
+        keys = {content for path, content in box.archive("Certificate") if path.endswith(".key") and "/key" in path}
+        # All are stored alike.
+        assert len(keys) == 1
+        assert b"ENCRYPTED" not in keys.pop()
+
+    @pytest.mark.parametrize("name", ["with space", "Größe & \"A\" 'B' <C>", "ü" * 50])
+    def test_free_names(self, box, issue, name):
+        pair = issue("a.test")
+        assert upload(box, pair, name=escape(name)) == "501"
+        box.settings(certificate_names="free")
+        assert upload(box, pair, name=escape(name)) == "200"
+        assert upload(box, pair, name=escape(name)) == "502"
+        assert upload(box, pair, name="x" * 51) == "501"
+        where = f'<Filter><key name="Name" criteria="=">{escape(name)}</key></Filter>'
+        body = box.post(f"<Get><Certificate>{where}</Certificate></Get>").content
+        xml = body[body.rindex(b"<?xml") : body.rindex(b"</Response>") + len(b"</Response>")]
+        assert ET.fromstring(xml).findtext("Certificate/Name") == name
+        assert box.remove("Certificate", escape(name)) == "200"
 
     def test_other_formats(self, box, issue):
         pair = issue("a.test")
@@ -165,6 +201,19 @@ class TestArchive:
         box.settings(tar_names="uploaded")
         box.upload(issue("a.test"), "a")
         assert "./Files/Certificate/a/c.pem" in [name for name, _ in box.archive("Certificate")]
+
+    def test_a_name_that_is_not_ascii_breaks_the_chain_of_blocks(self, box, issue):
+        pair, plain = issue("a.test"), issue("b.test")
+        for name, one in (("aaa", plain), ("bbb-ü", pair), ("ccc", plain)):
+            box.emulator.put_certificate(box.name, name, one.cert.decode(), one.key.decode())
+        body = box.post("<Get><Certificate/></Get>").content
+        assert "bbb-ü.pem".encode().decode("latin-1").encode() in body
+        with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+            readable = tar.getnames()
+        assert "./Files/Certificate/aaa.key" in readable
+        assert "./Entities.xml" not in readable
+        assert body.count(b"BEGIN CERTIFICATE") == 4
+        assert b"</Response>" in body
 
     def test_broken_and_empty(self, box):
         box.settings(broken_tar=True)
