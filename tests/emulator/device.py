@@ -66,6 +66,8 @@ class Device:
     def wan_addresses(self) -> list[str]:
         return [self.config.address, *self.config.wan_hosts.values()]
 
-    def network(self, address: str) -> Network:
-        """As seen by who connects to this WAN address."""
-        return Network(address, self.config.zones, self.timezone, time.time() + self.settings.clock_offset)
+    def network(self, address: str = "") -> Network:
+        """As seen by who connects to this WAN address (the first one)."""
+        return Network(
+            address or self.config.address, self.config.zones, self.timezone, time.time() + self.settings.clock_offset
+        )

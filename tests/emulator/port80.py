@@ -38,10 +38,11 @@ class Port80:
         if forward != self.forward:
             self._record(forward)
             self.forward = forward
-        if (forward is not None or self._sites()) and self._server is None:
+        wanted = forward is not None or bool(self._sites())
+        if wanted and self._server is None:
             port = self._device.config.http_port
             self._server = await asyncio.start_server(self._accept, self._address, port, backlog=256)
-        elif forward is None and not self._sites() and self._server is not None:
+        elif not wanted and self._server is not None:
             # Only the listening ends: established connections are left to end by themselves.
             self._server.close()
             self._server = None
