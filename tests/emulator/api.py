@@ -20,7 +20,7 @@ from .entities import Outcome
 from .envelope import Answer, Malformed, ParsedRequest, Refused, Step, envelope_status, parse
 from .faults import Fault, Faults
 from .schema import text
-from .store import BUILT_IN
+from .store import FAILED
 from .wire import Incoming
 
 __all__ = ["Api", "Dropped", "Reply"]
@@ -182,7 +182,7 @@ class _Run:
             await asyncio.sleep(latency.read)
             return self._remark(step, absent) if absent else self._get(step)
         if absent:
-            raise Refused(*BUILT_IN)
+            raise Refused(*FAILED)
         async with self._api.writing:
             await asyncio.sleep(latency.waf if _is_waf(step, self._device) else latency.write)
             if step.operation == "remove":

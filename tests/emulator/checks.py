@@ -15,7 +15,7 @@ from .defaults import APPLIANCE
 from .device import Device
 from .envelope import Refused
 from .schema import Entity, named, text
-from .store import BUILT_IN, CENTRAL
+from .store import CENTRAL, FAILED
 
 __all__ = ["CHECKS", "certificates_fit"]
 
@@ -63,7 +63,7 @@ def certificates_fit(device: Device, entity: Entity, element: ET.Element) -> Non
             if material is None:
                 continue
             if entity.tag in device.settings.reject_ec and material.elliptic and name != APPLIANCE:
-                raise Refused(*(CERTIFICATE_INVALID if entity.right == VPN else BUILT_IN))
+                raise Refused(*(CERTIFICATE_INVALID if entity.right == VPN else FAILED))
             if entity.tag in KEY_NEEDED and ref.path.endswith("LocalCertificate") and not material.key:
                 raise Refused(*CERTIFICATE_INVALID)
 
@@ -157,7 +157,7 @@ def firewall_rule(device: Device, element: ET.Element, update: bool) -> None:
         raise Refused(552, "Firewall rule with the same rule name but different rule type already exists.")
     if kind == "HTTPBased":
         if update and not device.settings.waf_updates:
-            raise Refused(*BUILT_IN)
+            raise Refused(*FAILED)
         _waf_rule(device, element, update)
 
 

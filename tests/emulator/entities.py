@@ -16,7 +16,7 @@ from .defaults import SERVICES_OF_THE_DEVICE
 from .device import Device
 from .envelope import SUCCESS, Refused, Step
 from .schema import Entity, named, text, validate
-from .store import BUILT_IN, SINGLETON
+from .store import FAILED, SINGLETON
 
 __all__ = ["Outcome", "name_of", "read", "remove", "write"]
 
@@ -61,7 +61,7 @@ def answer_path(step: Step) -> str:
 def write(device: Device, step: Step, files: Files) -> list[Outcome]:
     """Raises Refused when there is one answer and it is no."""
     if device.settings.auxiliary:
-        raise Refused(*BUILT_IN)
+        raise Refused(*FAILED)
     special = SPECIAL.get(step.entity)
     if special:
         return special(device, step, files)
@@ -91,7 +91,7 @@ def _write_named(device: Device, entity: Entity, step: Step) -> list[Outcome]:
     element, name = step.element, text(step.element, entity.key)
     update = step.operation == "update" or (step.operation == "set" and device.store.get(entity.tag, name) is not None)
     if update and device.store.get(entity.tag, name) is None:
-        raise Refused(*BUILT_IN)
+        raise Refused(*FAILED)
     if update:
         device.store.check_changeable(entity.tag, name)
     _check(device, entity, element, update)
@@ -230,7 +230,7 @@ def _write_services(device: Device, step: Step, files: Files) -> list[Outcome]:
 
 
 def _write_ha(device: Device, step: Step, files: Files) -> list[Outcome]:
-    raise Refused(*BUILT_IN)
+    raise Refused(*FAILED)
 
 
 SPECIAL = {
@@ -249,7 +249,7 @@ SPECIAL = {
 def remove(device: Device, step: Step) -> list[Outcome]:
     entity, name = ENTITIES[step.entity], name_of(step)
     if device.settings.auxiliary or entity.singleton:
-        raise Refused(*BUILT_IN)
+        raise Refused(*FAILED)
     if not name:
         raise Refused.validation(f"/{entity.tag}/{entity.key}")
     device.store.remove(entity.tag, name)

@@ -13,10 +13,10 @@ from .catalogue import ENTITIES
 from .envelope import Refused
 from .schema import Entity, named
 
-__all__ = ["BUILT_IN", "CENTRAL", "Store"]
+__all__ = ["CENTRAL", "FAILED", "Store"]
 
 SINGLETON = ""
-BUILT_IN = (500, "Operation could not be performed on entity.")
+FAILED = (500, "Operation could not be performed on entity.")
 CENTRAL = (
     596,
     (
@@ -59,7 +59,7 @@ class Store:
 
     def put_built_in(self, tag: str, name: str, element: ET.Element, material: Any = None) -> None:
         self.put(tag, name, element, material)
-        self._fixed[tag, name] = BUILT_IN
+        self._fixed[tag, name] = FAILED
 
     def put_central(self, tag: str, name: str, section: str) -> None:
         """A rule that is there already comes from Sophos Central."""
