@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 from . import entities
 from .archive import Archive, describe
+from .catalogue import CERTIFICATE_ENTITIES, ENTITIES
 from .config import Account, Latency
 from .device import Device
 from .entities import Outcome
 from .envelope import Answer, Malformed, ParsedRequest, Refused, Step, envelope_status, parse
 from .faults import Fault, Faults
-from .schema import CERTIFICATE_ENTITIES, ENTITIES, text
+from .schema import text
+from .store import FAILED
 from .wire import Incoming
 
 __all__ = ["Api", "Dropped", "Reply"]
@@ -27,7 +29,7 @@ XML = "text/xml;charset=UTF-8"
 TAR = "application/octet-stream"
 HTML = "text/html;charset=UTF-8"
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Login</title></head><body>Login</body></html>"
-NO_RECORDS = "No. of records Zero."
+REMARKS = {"zero": "No. of records Zero.", "fail": "Transaction fail"}
 SILENCE = 600.0
 RANKS = {"None": 0, "Read-Only": 1, "Read-Write": 2}
 Changed = Callable[[], Awaitable[None]]
@@ -73,7 +75,7 @@ class Api:
             request = parse(incoming.xml)
         except Malformed:
             device.journal.note(source, "login", "", "", "529")
-            return Reply(envelope_status(529, "Input request file is Invalid"))
+            return self._envelope(529, "Input request file is Invalid")
         account = self._account(request)
         if account is None:
             return self.login_failure(source)
@@ -88,13 +90,16 @@ class Api:
         settings, journal = self.device.settings, self.device.journal
         if not settings.api_enabled:
             journal.note(source, "login", "", "", "532")
-            return Reply(envelope_status(532, "API access is not enabled"))
+            return self._envelope(532, "API access is not enabled")
         allowed = settings.allowed_sources
         address = ipaddress.ip_address(source)
         if allowed and not any(address in ipaddress.ip_network(entry, strict=False) for entry in allowed):
             journal.note(source, "login", "", "", "534")
-            return Reply(envelope_status(534, "API operations are not allowed from the requester IP address"))
+            return self._envelope(534, "API operations are not allowed from the requester IP address")
         return None
+
+    def _envelope(self, code: int, text_: str) -> Reply:
+        return Reply(envelope_status(code, text_, self.device.persona.api_version))
 
     def _account(self, request: ParsedRequest) -> Account | None:
         config = self.device.config
@@ -107,7 +112,7 @@ class Api:
         journal = self.device.journal
         journal.counters["auth_failures"] += 1
         journal.note(source, "login", "", "", "failure")
-        answer = Answer()
+        answer = Answer(self.device.persona.api_version)
         answer.login(False)
         return Reply(answer.render())
 
@@ -122,7 +127,7 @@ class _Run:
         self._account = account
         self._files = incoming.files
         self._source = source
-        self._answer = Answer()
+        self._answer = Answer(api.device.persona.api_version)
         self._archive = Archive()
         self._afterwards: list[Fault] = []
 
@@ -132,7 +137,8 @@ class _Run:
             await self._step(step)
         body, content_type = self._answer.render(), XML
         if self._archive.files:
-            body, content_type = self._archive.render(body, self._device.settings), TAR
+            body = self._archive.render(body, self._device.settings, self._device.persona.api_version)
+            content_type = TAR
         elif self._device.settings.noise:
             body = _noisy(body)
         for fault in self._afterwards:
@@ -147,7 +153,8 @@ class _Run:
         try:
             status = await self._carry_out(step)
         except Refused as refused:
-            self._answer.status(step.entity, step.transaction, refused.code, refused.text, refused.invalid)
+            path = entities.answer_path(step)
+            self._answer.status(path, step.transaction, refused.code, refused.text, refused.invalid)
             status = str(refused.code)
         self._note(step, status)
 
@@ -166,13 +173,16 @@ class _Run:
         self._device.journal.note(self._source, step.operation, step.entity, name, status)
 
     async def _carry_out(self, step: Step) -> str:
-        if step.entity not in ENTITIES:
+        absent = {"HAConfigure": "fail", **self._device.settings.absent_entities}.get(step.entity)
+        if step.entity not in ENTITIES or absent == "unknown":
             raise Refused(529, "Input request file is Invalid")
         self._check_rights(step)
         latency = Latency.parse(self._device.settings.latency)
         if step.operation == "get":
             await asyncio.sleep(latency.read)
-            return self._get(step)
+            return self._remark(step, absent) if absent else self._get(step)
+        if absent:
+            raise Refused(*FAILED)
         async with self._api.writing:
             await asyncio.sleep(latency.waf if _is_waf(step, self._device) else latency.write)
             if step.operation == "remove":
@@ -185,27 +195,31 @@ class _Run:
 
     def _report(self, step: Step, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
-            self._answer.status(outcome.tag, step.transaction, outcome.code, outcome.text, outcome.invalid)
+            self._answer.status(outcome.path, step.transaction, outcome.code, outcome.text, outcome.invalid)
 
     def _check_rights(self, step: Step) -> None:
         if self._account.profile is None:
             return
-        right = ENTITIES[step.entity].right
-        if step.operation == "get" and step.entity in CERTIFICATE_ENTITIES:
-            right = "System/DownloadCertificates"
-        granted = self._account.profile.get(right, self._account.profile.get("default", "None"))
-        if RANKS.get(granted, 0) < (1 if step.operation == "get" else 2):
+        reading = step.operation == "get"
+        rights = [ENTITIES[step.entity].right]
+        if reading and step.entity in CERTIFICATE_ENTITIES:
+            rights = ["System/DownloadCertificates"]
+        if not reading and _is_waf(step, self._device):
+            rights.append("WAF/OtherWAFConfiguration")
+        default = self._account.profile.get("default", "None")
+        granted = min(RANKS.get(self._account.profile.get(right, default), 0) for right in rights)
+        if granted < (1 if reading else 2):
             raise Refused(599, "The administrator account may not add or edit this configuration.")
 
+    def _remark(self, step: Step, kind: str) -> str:
+        self._answer.remark(entities.answer_path(step), step.transaction, REMARKS[kind])
+        return kind
+
     def _get(self, step: Step) -> str:
-        if step.entity == "HAConfigure":
-            self._answer.remark(step.entity, step.transaction, "Transaction fail")
-            return "fail"
         found = entities.read(self._device, step)
         if not found:
-            self._answer.remark(step.entity, step.transaction, NO_RECORDS)
-            return "zero"
-        for element in found:
+            return self._remark(step, "zero")
+        for element in entities.grouped(ENTITIES[step.entity], found):
             self._answer.record(self._with_files(step.entity, element), step.transaction)
         return str(len(found))
 
@@ -234,10 +248,10 @@ class _Run:
         elif kind == "empty":
             raise _Replaced(Reply(b""))
         elif kind == "status":
-            self._answer.status(step.entity, step.transaction, fault.code, fault.text)
+            self._answer.status(entities.answer_path(step), step.transaction, fault.code, fault.text)
             return True
         elif kind == "lie":
-            self._report(step, [Outcome(step.entity)])
+            self._report(step, [Outcome(entities.answer_path(step))])
             return True
         else:
             self._afterwards.append(fault)
@@ -260,7 +274,7 @@ class _Run:
 
 
 def _filtered_name(step: Step) -> str:
-    return (step.element.findtext("Filter/key") or "").strip()
+    return (step.element.findtext(".//Filter/key") or "").strip()
 
 
 def _is_waf(step: Step, device: Device) -> bool:

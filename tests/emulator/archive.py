@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 import xml.etree.ElementTree as ET
 
@@ -13,6 +12,8 @@ from .config import Settings
 from .material import Material
 
 __all__ = ["Archive", "describe"]
+
+LONGEST_NAME = 100
 
 
 def describe(
@@ -37,20 +38,27 @@ def describe(
     return record, files
 
 
+def _entry(name: str, content: bytes) -> bytes:
+    """Header and content. A name that is not ASCII is encoded twice and pushes the rest of its header aside."""
+    encoded = name.encode()[:LONGEST_NAME]
+    header = tarfile.TarInfo(encoded.decode("latin-1"))
+    header.size = len(content)
+    twice = encoded.decode("latin-1").encode()
+    block = header.tobuf(tarfile.USTAR_FORMAT, "latin-1").replace(encoded, twice, 1)
+    return block + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+
+
 class Archive:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
-    def render(self, entities: bytes, settings: Settings) -> bytes:
+    def render(self, entities: bytes, settings: Settings, api_version: str) -> bytes:
         if settings.empty_tar:
             return b""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for name, content in {**self.files, "./version": b"2200.1\n", "./Entities.xml": entities}.items():
-                entry = tarfile.TarInfo(name)
-                entry.size = len(content)
-                tar.addfile(entry, io.BytesIO(content))
-        body = bytearray(buffer.getvalue())
+        version = f"{api_version}\n".encode()
+        entries = {**self.files, "./version": version, "./Entities.xml": entities}
+        body = bytearray(b"".join(_entry(name, content) for name, content in entries.items()))
+        body += bytes(-len(body) % tarfile.RECORDSIZE or tarfile.RECORDSIZE)
         if settings.broken_tar:
             # The first header's checksum no longer holds, as with double-encoded names on the device.
             body[0:4] = b"\xc3\x83\xc2\xa4"

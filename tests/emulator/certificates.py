@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from cryptography.x509 import BasicConstraints, ExtensionNotFound
 
 from .config import Settings
+from .device import Device
 from .envelope import Refused
 from .material import BAD_KEY, Material, read_certificates, read_key, read_pkcs12
+from .personas import Persona
 from .schema import text
 from .store import Store
 
@@ -23,13 +25,15 @@ __all__ = ["authority", "certificate"]
 FORMATS = ("pem", "der", "cer", "pkcs7", "pkcs12", "p7b")
 EXTENSIONS = ("pem", "der", "cer", "p7b", "pfx", "p12")
 NAME = r"[A-Za-z0-9_@.-]"
+ANY_CHARACTER = r"[^,/\x00-\x1f]"
 Files = Mapping[str, bytes]
 
 
 def _fields(element: ET.Element, settings: Settings) -> list[str]:
     """The fields of a Certificate that break a rule."""
     bad = []
-    if not re.fullmatch(NAME + "{1,50}", text(element, "Name")):
+    names = NAME if settings.certificate_names == "strict" else ANY_CHARACTER
+    if not re.fullmatch(names + "{1,50}", text(element, "Name")):
         bad.append("Name")
     if text(element, "Action") != "UploadCertificate":
         bad.append("Action")
@@ -53,25 +57,27 @@ def _file(files: Files, name: str, text_: str) -> bytes:
     return files[name]
 
 
-def certificate(store: Store, settings: Settings, element: ET.Element, files: Files, update: bool) -> None:
+def certificate(device: Device, element: ET.Element, files: Files, update: bool) -> None:
+    store, settings = device.store, device.settings
     bad = _fields(element, settings)
     if bad:
         raise Refused.validation(*(f"/Certificate/{path}" for path in bad))
     name = text(element, "Name")
     if update:
-        _may_update(store, settings, name)
+        _may_update(store, settings, device.persona, name)
     elif store.get("Certificate", name) is not None:
         raise Refused(502, "Operation failed. Entity having same name already exists.")
     store.put("Certificate", name, _without_password(element), _material(element, files))
 
 
-def _may_update(store: Store, settings: Settings, name: str) -> None:
+def _may_update(store: Store, settings: Settings, persona: Persona, name: str) -> None:
     failed = Refused(500, "Certificate could not be updated.")
-    if store.get("Certificate", name) is None or store.is_built_in("Certificate", name):
+    if store.get("Certificate", name) is None:
         raise failed
+    store.check_changeable("Certificate", name)
     in_waf = any(tag == "FirewallRule" for tag, _ in store.users("Certificate", name))
     if in_waf and not settings.allow_update_in_use:
-        raise failed
+        raise Refused(persona.update_in_use, failed.text)
 
 
 def _material(element: ET.Element, files: Files) -> Material:
@@ -108,8 +114,10 @@ def authority(store: Store, element: ET.Element, files: Files, update: bool) -> 
     if bad:
         raise Refused.validation(*(f"/CertificateAuthority/{path}" for path in bad))
     existing = store.get("CertificateAuthority", name) is not None
-    if update and (not existing or store.is_built_in("CertificateAuthority", name)):
+    if update and not existing:
         raise Refused(500, "Certificate authority details could not be updated.")
+    if update:
+        store.check_changeable("CertificateAuthority", name)
     if existing and not update:
         raise Refused(
             502,

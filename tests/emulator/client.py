@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 __all__ = ["Emulator", "EmulatorError"]
 
@@ -112,6 +113,11 @@ class Emulator:
         found: dict[str, Any] = self._call("GET", f"/firewalls/{name}")
         return found
 
+    def objects(self, name: str, entity: str) -> dict[str, str]:
+        """Name -> XML as a Get shows it, without asking the API (nothing is counted or logged)."""
+        found: dict[str, str] = self._call("GET", f"/firewalls/{name}/objects/{entity}")
+        return found
+
     def reset(self, name: str) -> None:
         self._call("POST", f"/firewalls/{name}/reset")
 
@@ -126,7 +132,7 @@ class Emulator:
 
     def put_certificate(self, name: str, certificate_name: str, certificate: str, key: str = "") -> None:
         document = {"certificate": certificate, "key": key}
-        self._call("PUT", f"/firewalls/{name}/certificates/{certificate_name}", document)
+        self._call("PUT", f"/firewalls/{name}/certificates/{quote(certificate_name, safe='')}", document)
 
     def _call(self, method: str, path: str, document: Any = None) -> Any:
         body = None if document is None else json.dumps(document).encode()

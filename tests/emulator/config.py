@@ -15,9 +15,12 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from .personas import LATEST, PERSONAS, Persona
+
 __all__ = ["Account", "ConfigError", "FirewallConfig", "Latency", "Settings", "WafRule", "load", "parse"]
 
 T = TypeVar("T")
+MOST_SOURCES = 64
 
 
 class ConfigError(ValueError):
@@ -58,13 +61,20 @@ class Latency:
     @classmethod
     def parse(cls, value: Any) -> Latency:
         if value == "real":
-            return cls(write=5.0, waf=15.0)
-        if isinstance(value, Mapping):
+            return cls.real(1.0)
+        if isinstance(value, Mapping) and set(value) != {"real"}:
             return build(cls, value, "latency")
         try:
+            if isinstance(value, Mapping):
+                return cls.real(float(value["real"]))
             return cls(write=float(value), waf=float(value))
         except (TypeError, ValueError):
             raise ConfigError(f"latency: {value!r} is neither seconds, 'real' nor a mapping") from None
+
+    @classmethod
+    def real(cls, factor: float) -> Latency:
+        """The lower ends of what was measured on live appliances: 5-8 s a write, 15-20 s a WAF rule."""
+        return cls(write=5.0 * factor, waf=15.0 * factor)
 
 
 @dataclass
@@ -84,6 +94,12 @@ class Settings:
     auxiliary: bool = False
     allow_update_in_use: bool = False
     allow_duplicate_hosts: bool = False
+    certificate_names: str = "strict"
+    waf_updates: bool = True
+    waf_blocks_dnat: bool = False
+    # Entity -> zero | fail | unknown: not configured, not licensed, not known.
+    absent_entities: Mapping[str, str] = field(default_factory=dict)
+    reject_ec: list[str] = field(default_factory=list)
     webadmin_delay: float = 2.0
     webadmin_drop: bool = False
     clock_offset: float = 0.0
@@ -91,6 +107,9 @@ class Settings:
     def __post_init__(self) -> None:
         one_of("key_mode", self.key_mode, ("strict", "like-real"))
         one_of("tar_names", self.tar_names, ("object", "uploaded"))
+        one_of("certificate_names", self.certificate_names, ("strict", "free"))
+        for kind in self.absent_entities.values():
+            one_of("absent_entities", kind, ("zero", "fail", "unknown"))
         for name in ("allowed_sources", "lan_gateway_for"):
             networks(name, getattr(self, name))
         Latency.parse(self.latency)
@@ -103,6 +122,7 @@ class Settings:
 class FirewallConfig:
     name: str
     address: str
+    firmware: str = LATEST
     username: str = "admin"
     password: str = "secret"
     http_port: int = 5080
@@ -113,22 +133,36 @@ class FirewallConfig:
     # 0: the SSL VPN has its settings, but nothing listens for it.
     ssl_vpn_port: int = 0
     lan_address: str = "172.16.16.16"
+    # More WAN addresses, by the name of their system host. That name is not documented, so it is free.
+    wan_hosts: Mapping[str, str] = field(default_factory=dict)
     timezone: str = "Europe/Berlin"
-    zones: Mapping[str, list[str]] = field(default_factory=lambda: {"LAN": ["127.0.0.0/8"]})
+    zones: Mapping[str, list[str]] = field(default_factory=lambda: {"LAN": ["127.0.0.0/8", "::1/128"]})
     accounts: list[Account] = field(default_factory=list)
     certificates: list[SeedCertificate] = field(default_factory=list)
     waf_rules: list[WafRule] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
+    central_rules: list[str] = field(default_factory=list)
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        networks("address", [self.address])
+        one_of("firmware", self.firmware, tuple(PERSONAS))
+        networks("address", [self.address, *self.wan_hosts.values()])
+        if not all(name.startswith("#") for name in self.wan_hosts):
+            raise ConfigError(f"{self.name}: wan_hosts: the name of a system host starts with #")
+        if self.serve_vpn_portal and not self.persona.vpn_portal:
+            raise ConfigError(f"{self.name}: firmware {self.firmware} has no VPN portal")
+        if self.persona.source_hosts and len(self.settings.allowed_sources) > MOST_SOURCES:
+            raise ConfigError(f"{self.name}: allowed_sources: at most {MOST_SOURCES}")
         for zone, members in self.zones.items():
             networks(f"zones.{zone}", members)
         try:
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):
             raise ConfigError(f"{self.name}: unknown time zone {self.timezone!r}") from None
+
+    @property
+    def persona(self) -> Persona:
+        return PERSONAS[self.firmware]
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

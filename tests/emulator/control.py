@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
+from . import entities
+from .catalogue import ENTITIES
 from .config import ConfigError
 from .defaults import APPLIANCE
 from .device import Device
-from .envelope import Refused
+from .envelope import Refused, Step
 from .firewall import Firewall, Fleet
-from .schema import ENTITIES, named
+from .schema import named, text
 
 __all__ = ["application"]
 
@@ -32,6 +35,7 @@ def application(fleet: Fleet) -> web.Application:
         [
             web.get("/firewalls", _list),
             web.get(one, _show),
+            web.get(one + "/objects/{entity}", _objects),
             web.post(one + "/reset", _reset),
             web.post(one + "/faults", _add_faults),
             web.delete(one + "/faults", _clear_faults),
@@ -68,7 +72,7 @@ def _summary(firewall: Firewall) -> dict[str, Any]:
         "admin_port": config.admin_port,
         "http_port": config.http_port,
         "counters": dict(firewall.device.journal.counters),
-        "port80_open": firewall.plane.port80.forward is not None,
+        "port80_open": any(port80.forward is not None for port80 in firewall.plane.ports80),
     }
 
 
@@ -94,7 +98,10 @@ async def _show(request: web.Request) -> web.Response:
         {
             **_summary(firewall),
             "log": list(firewall.device.journal.entries),
-            "open_intervals": plane.port80.intervals,
+            "open_intervals": sorted(
+                (interval for port80 in plane.ports80 for interval in port80.intervals),
+                key=lambda interval: interval["opened_monotonic"],
+            ),
             "objects": {tag: [name for name in store.names(tag) if name] for tag in ENTITIES},
             "bindings": _bindings(firewall.device),
             "certificates": {
@@ -105,6 +112,15 @@ async def _show(request: web.Request) -> web.Response:
             "errors": plane.errors,
         }
     )
+
+
+async def _objects(request: web.Request) -> web.Response:
+    """Name -> XML, exactly as a Get shows it; a singleton has the name ""."""
+    device, entity = _firewall(request).device, ENTITIES[request.match_info["entity"]]
+    shown = entities.read(device, Step("get", ET.Element(entity.tag)))
+    names = ["" if entity.singleton else text(found, entity.key) for found in shown]
+    xml = [ET.tostring(found, encoding="unicode") for found in shown]
+    return web.json_response(dict(zip(names, xml, strict=True)))
 
 
 async def _reset(request: web.Request) -> web.Response:

@@ -48,20 +48,20 @@ class DataPlane:
         self._refreshing = asyncio.Lock()
         self.refused = False
         self.errors: list[str] = []
-        self.port80 = Port80(device)
+        self.ports80 = [Port80(device, address) for address in device.wan_addresses]
 
     # --- lifecycle ------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Raises OSError when an address cannot be bound."""
-        config = self._device.config
         # Port 80 is mostly closed: find out now, not when the first rule opens it.
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((config.address, config.http_port))
-            except OSError as error:
-                self._failed(config.http_port, error)
+        for address in self._device.wan_addresses:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((address, self._device.config.http_port))
+                except OSError as error:
+                    self._failed(self._device.config.http_port, error, address)
         await self.refresh()
         if self.errors:
             raise OSError("; ".join(self.errors))
@@ -71,7 +71,8 @@ class DataPlane:
             self._switch.cancel()
         for _, listener in self._listeners.values():
             listener.close()
-        self.port80.stop()
+        for port80 in self.ports80:
+            port80.stop()
 
     async def refresh(self) -> None:
         """Make the listeners what the configuration says."""
@@ -88,12 +89,14 @@ class DataPlane:
 
     async def _follow_rules(self) -> None:
         try:
-            await self.port80.refresh()
+            for port80 in self.ports80:
+                await port80.refresh()
         except OSError as error:
             self._failed(self._device.config.http_port, error)
 
-    def _failed(self, port: int, error: OSError) -> None:
-        message = f"cannot listen on {self._device.config.address}:{port}: {os.strerror(error.errno or 0)}"
+    def _failed(self, port: int, error: OSError, address: str = "") -> None:
+        address = address or self._device.config.address
+        message = f"cannot listen on {address}:{port}: {os.strerror(error.errno or 0)}"
         if message not in self.errors:
             self.errors.append(message)
 

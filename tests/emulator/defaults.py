@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -15,7 +16,7 @@ from .material import Material, self_signed
 from .schedules import ALWAYS
 from .store import SINGLETON, Store
 
-__all__ = ["APPLIANCE", "SERVICES_OF_THE_DEVICE", "element", "fill", "waf_rule"]
+__all__ = ["APPLIANCE", "SERVICES_OF_THE_DEVICE", "element", "fill", "host", "waf_rule"]
 
 APPLIANCE = "ApplianceCertificate"
 ZONES = ("LAN", "WAN", "DMZ", "VPN", "WiFi", "LOCAL")
@@ -116,6 +117,17 @@ def _shared_singletons() -> list[ET.Element]:
             "EmailConfiguration",
             {
                 "GeneralSettings": {"EmailSignature": "", "EmailBannerMode": "Off"},
+                "SMTPSSettings": {
+                    "DontScanEmailsGreaterThan": "1024",
+                    "ActionForOversizeEmails": "Accept",
+                    "BypassSpamCheck": "Disable",
+                    "VerifySendersIPReputation": "Disable",
+                    "SMTPSDosSettings": "Disable",
+                },
+                "POPIMAPSettings": {
+                    "DontScanEmailsGreaterThan": "1024",
+                    "RecipientHeaders": {"Header": ["Delivered-To", "Received", "X-RCPT-TO"]},
+                },
                 "SMTPTLSConfiguration": {"TLSCertificate": APPLIANCE, "AllowInvalidCertificate": "Enable"},
                 "POPSIMAPTLSConfiguration": {
                     "TLSCertificate": "SecurityAppliance_SSL_CA",
@@ -123,12 +135,20 @@ def _shared_singletons() -> list[ET.Element]:
                 },
             },
         ),
-        element("AdvancedConfiguration", {"LoginPageCertificate": {"Certificate": APPLIANCE}}),
+        element(
+            "AdvancedConfiguration",
+            {
+                "LoginPageCertificate": {"Certificate": APPLIANCE},
+                "GeneralVoucherOptions": {"DeleteOption": "Enable", "DeleteExpiredVouchersAfter": "30"},
+                "WalledGarden": {"AllowedNetworks": ""},
+            },
+        ),
         element("SystemServices", {name: {"Status": "Running"} for name in SERVICES_OF_THE_DEVICE}),
     ]
 
 
 def _admin_settings(config: FirewallConfig) -> ET.Element:
+    vpn_portal = {"VPNPortalHTTPSPort": str(config.vpn_portal_port)} if config.persona.vpn_portal else {}
     return element(
         "AdminSettings",
         {
@@ -136,7 +156,7 @@ def _admin_settings(config: FirewallConfig) -> ET.Element:
             "WebAdminSettings": {
                 "HTTPSport": str(config.admin_port),
                 "UserPortalHTTPSPort": str(config.user_portal_port),
-                "VPNPortalHTTPSPort": str(config.vpn_portal_port),
+                **vpn_portal,
                 "Certificate": APPLIANCE,
                 "PortalRedirectMode": "ip",
                 "PortalCustomHostname": "",
@@ -147,17 +167,29 @@ def _admin_settings(config: FirewallConfig) -> ET.Element:
     )
 
 
+def host(name: str, address: str, kind: str = "IP") -> ET.Element:
+    """`address` is an address or, for a host of the kind Network, a network."""
+    network = ipaddress.ip_network(address)
+    mask = str(network.prefixlen if network.version == 6 else network.netmask)
+    return element(
+        "IPHost",
+        {
+            "Name": name,
+            "IPFamily": f"IPv{network.version}",
+            "HostType": kind,
+            "IPAddress": str(network.network_address),
+            **({"Subnet": mask} if kind == "Network" else {}),
+        },
+    )
+
+
 def fill(store: Store, config: FirewallConfig) -> None:
     for tag, name, built_in, material in _shared():
         store.put_built_in(tag, name, built_in, material)
     for singleton in _shared_singletons():
         store.put(singleton.tag, SINGLETON, singleton)
-    for port, address in (("#Port1", config.lan_address), ("#Port2", config.address)):
-        store.put_built_in(
-            "IPHost",
-            port,
-            element("IPHost", {"Name": port, "IPFamily": "IPv4", "HostType": "System Host", "IPAddress": address}),
-        )
+    for port, address in {"#Port1": config.lan_address, "#Port2": config.address, **config.wan_hosts}.items():
+        store.put_built_in("IPHost", port, host(port, address, "System Host"))
     store.put_built_in(
         "Certificate",
         APPLIANCE,

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .config import FirewallConfig, Settings
+from .personas import Persona
 from .rules import Network
 from .schema import text
 from .store import Store
@@ -57,5 +58,16 @@ class Device:
         stored = self.store.get("Time")
         return text(stored, "TimeZone", self.config.timezone) if stored is not None else self.config.timezone
 
-    def network(self) -> Network:
-        return Network(self.config.address, self.config.zones, self.timezone, time.time() + self.settings.clock_offset)
+    @property
+    def persona(self) -> Persona:
+        return self.config.persona
+
+    @property
+    def wan_addresses(self) -> list[str]:
+        return [self.config.address, *self.config.wan_hosts.values()]
+
+    def network(self, address: str = "") -> Network:
+        """As seen by who connects to this WAN address (the first one)."""
+        return Network(
+            address or self.config.address, self.config.zones, self.timezone, time.time() + self.settings.clock_offset
+        )

@@ -10,28 +10,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from . import certificates
-from .checks import CHECKS
+from .catalogue import ENTITIES
+from .checks import CHECKS, certificates_fit
 from .defaults import SERVICES_OF_THE_DEVICE
 from .device import Device
 from .envelope import SUCCESS, Refused, Step
-from .schema import ENTITIES, Entity, named, text, validate
-from .store import SINGLETON
+from .schema import Entity, named, text, validate
+from .store import FAILED, SINGLETON
 
 __all__ = ["Outcome", "name_of", "read", "remove", "write"]
 
 DUPLICATE = "Operation failed. Entity having same name already exists."
-FAILED = "Operation could not be performed on entity."
+# In the vendor's sample the position comes after these.
+HEAD = ("Name", "RuleName", "Description", "Status", "IPFamily")
 UNKNOWN_STATUS = "Unable to get status message"
-PLACING = ("Position", "After", "Before")
+PLACING = ("Position", "After", "Before", "Section")
 DEFAULTS = {"Description": "", "Status": "Enable", "IPFamily": "IPv4"}
 Files = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One status element of the answer. Sub-blocks answer under their own tag."""
+    """One status element of the answer. Sub-blocks answer under their own tag, or below one: ENTITY/BLOCK."""
 
-    tag: str
+    path: str
     code: int = 200
     text: str = SUCCESS
     invalid: tuple[str, ...] = ()
@@ -42,13 +44,24 @@ def name_of(step: Step) -> str:
     return text(step.element, entity.key) if entity else ""
 
 
+def answer_path(step: Step) -> str:
+    """Where the vendor's own collection looks for the status of an entity whose object sits in a block."""
+    entity = ENTITIES.get(step.entity)
+    if entity is None or not entity.block:
+        return step.entity
+    if step.operation in ("add", "update", "set"):
+        return entity.block
+    asked = step.operation == "remove" or step.element.find(entity.block) is not None
+    return f"{entity.tag}/{entity.block}" if asked else entity.tag
+
+
 # --- Set ----------------------------------------------------------------------------------------------------
 
 
 def write(device: Device, step: Step, files: Files) -> list[Outcome]:
     """Raises Refused when there is one answer and it is no."""
     if device.settings.auxiliary:
-        raise Refused(500, FAILED)
+        raise Refused(*FAILED)
     special = SPECIAL.get(step.entity)
     if special:
         return special(device, step, files)
@@ -59,6 +72,7 @@ def write(device: Device, step: Step, files: Files) -> list[Outcome]:
 def _check(device: Device, entity: Entity, element: ET.Element, update: bool) -> None:
     validate(entity, element)
     device.store.check_references(entity, element)
+    certificates_fit(device, entity, element)
     check = CHECKS.get(entity.tag)
     if check:
         check(device, element, update)
@@ -76,8 +90,10 @@ def _write_singleton(device: Device, entity: Entity, step: Step) -> list[Outcome
 def _write_named(device: Device, entity: Entity, step: Step) -> list[Outcome]:
     element, name = step.element, text(step.element, entity.key)
     update = step.operation == "update" or (step.operation == "set" and device.store.get(entity.tag, name) is not None)
-    if update and (device.store.get(entity.tag, name) is None or device.store.is_built_in(entity.tag, name)):
-        raise Refused(500, FAILED)
+    if update and device.store.get(entity.tag, name) is None:
+        raise Refused(*FAILED)
+    if update:
+        device.store.check_changeable(entity.tag, name)
     _check(device, entity, element, update)
     if not update and device.store.exists(entity, name):
         raise Refused(502, DUPLICATE)
@@ -91,7 +107,10 @@ def _write_named(device: Device, entity: Entity, step: Step) -> list[Outcome]:
     if entity.tag == "FirewallRule" and update:
         # Observed by several tools: an updated rule falls out of its group.
         _drop_from_groups(device, {name})
-    return [Outcome(entity.tag)]
+    if entity.tag == "L2TPConnection":
+        # L2TP itself is switched off, as it is out of the box.
+        return [Outcome(answer_path(step), 201, SUCCESS)]
+    return [Outcome(answer_path(step))]
 
 
 def _position(device: Device, entity: Entity, element: ET.Element, update: bool) -> tuple[str, str]:
@@ -111,6 +130,9 @@ def _position(device: Device, entity: Entity, element: ET.Element, update: bool)
 def _clean(entity: Entity, element: ET.Element) -> ET.Element:
     """As stored: without placement, and with the defaults that the device shows."""
     stored = ET.Element(element.tag)
+    if entity.block:
+        stored.extend(element.findall(entity.block))
+        return stored
     known = {rule.path for rule in entity.fields}
     for child in element:
         if child.tag in PLACING and entity.positioned:
@@ -156,7 +178,7 @@ def _write_certificate(device: Device, step: Step, files: Files) -> list[Outcome
     known = device.store.get(step.entity, text(step.element, "Name")) is not None
     update = step.operation == "update" or (step.operation == "set" and known)
     if step.entity == "Certificate":
-        certificates.certificate(device.store, device.settings, step.element, files, update)
+        certificates.certificate(device, step.element, files, update)
     else:
         certificates.authority(device.store, step.element, files, update)
     return [Outcome(step.entity)]
@@ -208,7 +230,7 @@ def _write_services(device: Device, step: Step, files: Files) -> list[Outcome]:
 
 
 def _write_ha(device: Device, step: Step, files: Files) -> list[Outcome]:
-    raise Refused(500, FAILED)
+    raise Refused(*FAILED)
 
 
 SPECIAL = {
@@ -227,13 +249,13 @@ SPECIAL = {
 def remove(device: Device, step: Step) -> list[Outcome]:
     entity, name = ENTITIES[step.entity], name_of(step)
     if device.settings.auxiliary or entity.singleton:
-        raise Refused(500, FAILED)
+        raise Refused(*FAILED)
     if not name:
         raise Refused.validation(f"/{entity.tag}/{entity.key}")
     device.store.remove(entity.tag, name)
     if entity.tag == "FirewallRule":
         _drop_from_groups(device, {name})
-    return [Outcome(entity.tag)]
+    return [Outcome(answer_path(step))]
 
 
 # --- Get ----------------------------------------------------------------------------------------------------
@@ -245,12 +267,23 @@ def read(device: Device, step: Step) -> list[ET.Element]:
     return [_shown(device, entity, element) for element in device.store.all(entity.tag) if wanted(element)]
 
 
+def grouped(entity: Entity, records: list[ET.Element]) -> list[ET.Element]:
+    """Objects in blocks are shown as the blocks of one element."""
+    if not entity.block:
+        return records
+    whole = ET.Element(entity.tag)
+    whole.extend(block for record in records for block in record)
+    return [whole]
+
+
 def _filter(entity: Entity, element: ET.Element) -> Callable[[ET.Element], bool]:
-    key = element.find("Filter/key")
-    if key is None or key.get("name") not in (entity.key, *entity.filters):
+    inside = f"{entity.block}/" if entity.block else ""
+    key = element.find(f"{inside}Filter/key")
+    path = inside + key.get("name", "") if key is not None else ""
+    if key is None or path not in (entity.key, *entity.filters):
         # The device ignores a key that it does not support and answers with everything.
         return lambda record: True
-    path, value = key.get("name", ""), (key.text or "").strip()
+    value = (key.text or "").strip()
     criteria = key.get("criteria", "=")
     if criteria == "like":
         return lambda record: value.lower() in text(record, path).lower()
@@ -262,10 +295,18 @@ def _filter(entity: Entity, element: ET.Element) -> Callable[[ET.Element], bool]
 def _shown(device: Device, entity: Entity, element: ET.Element) -> ET.Element:
     if not entity.positioned:
         return element
-    before = device.store.predecessor(entity.tag, text(element, entity.key))
-    shown = ET.Element(element.tag)
-    shown.extend(element)
-    ET.SubElement(shown, "Position").text = "Top" if before is None else "After"
+    name = text(element, entity.key)
+    before = device.store.predecessor(entity.tag, name)
+    placing = [ET.Element("Position")]
+    placing[0].text = "Top" if before is None else "After"
+    if entity.tag == "FirewallRule":
+        placing.append(ET.Element("Section"))
+        placing[1].text = device.store.section(entity.tag, name)
     if before is not None:
-        ET.SubElement(ET.SubElement(shown, "After"), "Name").text = before
+        placing.append(ET.Element("After"))
+        ET.SubElement(placing[-1], "Name").text = before
+    shown = ET.Element(element.tag)
+    shown.extend(child for child in element if child.tag in HEAD)
+    shown.extend(placing)
+    shown.extend(child for child in element if child.tag not in HEAD)
     return shown

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 __all__ = ["Answer", "Malformed", "ParsedRequest", "Refused", "Step", "envelope_status", "parse"]
 
 DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
-ATTRIBUTES = {"APIVersion": "2200.1", "IPS_CAT_VER": "1"}
 SUCCESS = "Configuration applied successfully."
 VALIDATION = "Configuration parameters validation failed."
 
@@ -96,15 +95,15 @@ def _steps(root: ET.Element) -> Iterable[Step]:
 class Answer:
     """Collects the answer in the order of the request."""
 
-    def __init__(self) -> None:
-        self.root = ET.Element("Response", ATTRIBUTES)
+    def __init__(self, api_version: str) -> None:
+        self.root = ET.Element("Response", _attributes(api_version))
 
     def login(self, succeeded: bool) -> None:
         login = ET.SubElement(self.root, "Login")
         ET.SubElement(login, "status").text = "Authentication " + ("Successful" if succeeded else "Failure")
 
-    def status(self, tag: str, transaction: str, code: int, text: str, invalid: Iterable[str] = ()) -> None:
-        entity = ET.SubElement(self.root, tag, {"transactionid": transaction})
+    def status(self, path: str, transaction: str, code: int, text: str, invalid: Iterable[str] = ()) -> None:
+        entity = self._below(path, transaction)
         ET.SubElement(entity, "Status", {"code": str(code)}).text = text
         paths = list(invalid)
         if paths:
@@ -112,10 +111,15 @@ class Answer:
             for path in paths:
                 ET.SubElement(block, "Params").text = path
 
-    def remark(self, tag: str, transaction: str, text: str) -> None:
+    def remark(self, path: str, transaction: str, text: str) -> None:
         """A status without a code: an empty result, or "Transaction fail"."""
+        ET.SubElement(self._below(path, transaction), "Status").text = text
+
+    def _below(self, path: str, transaction: str) -> ET.Element:
+        """Most entities answer under their own tag, some under a block: ENTITY/BLOCK."""
+        tag, _, block = path.partition("/")
         entity = ET.SubElement(self.root, tag, {"transactionid": transaction})
-        ET.SubElement(entity, "Status").text = text
+        return ET.SubElement(entity, block) if block else entity
 
     def record(self, element: ET.Element, transaction: str) -> None:
         # A shallow copy: stored elements are shared and never changed.
@@ -126,9 +130,13 @@ class Answer:
         return _document(self.root)
 
 
-def envelope_status(code: int, text: str) -> bytes:
+def _attributes(api_version: str) -> dict[str, str]:
+    return {"APIVersion": api_version, "IPS_CAT_VER": "1"}
+
+
+def envelope_status(code: int, text: str, api_version: str) -> bytes:
     """An answer before login: no Login element, the status right below Response."""
-    attributes = {} if code == 529 else ATTRIBUTES
+    attributes = {} if code == 529 else _attributes(api_version)
     root = ET.Element("Response", attributes)
     ET.SubElement(root, "Status", {"code": str(code)}).text = text
     return _document(root)

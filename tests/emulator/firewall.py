@@ -19,12 +19,13 @@ from . import entities, wire
 from .api import Api, Dropped
 from .config import ConfigError, FirewallConfig, Settings
 from .dataplane import DataPlane
-from .defaults import element, fill, waf_rule
+from .defaults import element, fill, host, waf_rule
 from .device import Device
 from .envelope import Refused, Step
 from .faults import Faults
 from .material import Material, read_certificates, read_key
 from .rules import has_schedules
+from .schema import text
 
 __all__ = ["Firewall", "Fleet"]
 
@@ -60,6 +61,9 @@ class Firewall:
                     self._add(element("FirewallRuleGroup", group))
             for xml in config.objects:
                 self._add(ET.fromstring(xml))
+            for xml in config.central_rules:
+                self._add_central(ET.fromstring(xml))
+            self._hold_sources()
         except (OSError, ET.ParseError, Refused) as error:
             raise ConfigError(f"{config.name}: {error} {' '.join(getattr(error, 'invalid', ()))}") from None
 
@@ -67,6 +71,23 @@ class Firewall:
         for outcome in entities.write(self.device, Step("set", entity), {}):
             if outcome.code >= 500:
                 raise Refused(outcome.code, outcome.text, outcome.invalid)
+
+    def _add_central(self, rule: ET.Element) -> None:
+        """Only firewall rules are documented to show their section; NAT rules just stand above ours."""
+        section = rule.findtext("Section") or "Central_TOP"
+        rule[:] = [child for child in rule if child.tag != "Section"]
+        ET.SubElement(rule, "Position").text = "Bottom"
+        self._add(rule)
+        self.device.store.put_central(rule.tag, text(rule, "Name"), section)
+
+    def _hold_sources(self) -> None:
+        """From 22 on, who may use the API is a list of IP hosts; those of an upgrade are called apiconfig…"""
+        store = self.device.store
+        store.held.clear()
+        for source in self.device.settings.allowed_sources if self.device.persona.source_hosts else ():
+            name = f"apiconfig_{source}"
+            store.put("IPHost", name, host(name, source, "Network" if "/" in source else "IP"))
+            store.held.add(("IPHost", name))
 
     def _store_certificate(self, name: str, pem: bytes, key: bytes, password: str = "") -> None:
         certificates = read_certificates(pem, "pem")
@@ -82,6 +103,7 @@ class Firewall:
 
     async def change(self, settings: Settings) -> None:
         self.device.settings = settings
+        self._hold_sources()
         await self.plane.refresh()
 
     async def set_faults(self, documents: object | None) -> None:

@@ -40,6 +40,10 @@ class Material:
         return x509.load_pem_x509_certificate(self.certificates[0])
 
     @cached_property
+    def elliptic(self) -> bool:
+        return isinstance(self.leaf.public_key(), ec.EllipticCurvePublicKey)
+
+    @cached_property
     def fingerprint(self) -> str:
         return self.leaf.fingerprint(hashes.SHA256()).hex()
 

@@ -25,22 +25,23 @@ RESPONSE = "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection
 
 
 class Port80:
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, address: str) -> None:
         self._device = device
+        self._address = address
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.forward: Forward | None = None
         self.intervals: list[dict[str, Any]] = []
 
     async def refresh(self) -> None:
-        forward = find_forward(self._device.store, self._device.network())
+        forward = find_forward(self._device.store, self._device.network(self._address))
         if forward != self.forward:
             self._record(forward)
             self.forward = forward
-        wanted = forward is not None or any(_on_port_80(site) for site in waf_sites(self._device.store))
+        wanted = forward is not None or bool(self._sites())
         if wanted and self._server is None:
-            config = self._device.config
-            self._server = await asyncio.start_server(self._accept, config.address, config.http_port, backlog=256)
+            port = self._device.config.http_port
+            self._server = await asyncio.start_server(self._accept, self._address, port, backlog=256)
         elif not wanted and self._server is not None:
             # Only the listening ends: established connections are left to end by themselves.
             self._server.close()
@@ -54,6 +55,7 @@ class Port80:
         if forward is not None:
             self.intervals.append(
                 {
+                    "address": self._address,
                     "opened_at": utc(),
                     "opened_monotonic": now,
                     "closed_at": None,
@@ -63,6 +65,10 @@ class Port80:
                     **asdict(forward),
                 }
             )
+
+    def _sites(self) -> list[WafSite]:
+        """The WAF's own on port 80 of this address."""
+        return [site for site in waf_sites(self._device.store) if site.on_port_80 and site.address == self._address]
 
     def stop(self) -> None:
         if self._server is not None:
@@ -83,7 +89,7 @@ class Port80:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = writer.get_extra_info("peername")[0]
-        forward = find_forward(self._device.store, self._device.network(), client)
+        forward = find_forward(self._device.store, self._device.network(self._address), client)
         if forward is None:
             await self._redirect(reader, writer)
             return
@@ -103,7 +109,7 @@ class Port80:
     async def _relay(
         self, forward: Forward, client: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        source = self._device.config.address if forward.masquerade else client
+        source = self._address if forward.masquerade else client
         # A loopback source cannot reach a target elsewhere.
         local = (source, 0) if ipaddress.ip_address(forward.host).is_loopback else None
         connecting = asyncio.open_connection(forward.host, forward.port, local_addr=local)
@@ -124,7 +130,7 @@ class Port80:
             ),
             "",
         )
-        site = next((site for site in waf_sites(self._device.store) if _on_port_80(site) and site.serves(host)), None)
+        site = next((site for site in self._sites() if site.serves(host)), None)
         if site is None:
             answer = ("404 Not Found", "", "Not Found\n")
         elif site.redirect:
@@ -135,10 +141,6 @@ class Port80:
         status, headers, body = answer
         writer.write(RESPONSE.format(status=status, headers=headers, length=len(body), body=body).encode())
         await writer.drain()
-
-
-def _on_port_80(site: WafSite) -> bool:
-    return site.redirect or (not site.https and site.port == 80)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -11,10 +11,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from . import schedules
-from .schema import HOSTS, named, text
+from .catalogue import HOSTS
+from .schema import named, text
 from .store import Store
 
-__all__ = ["Forward", "Network", "WafSite", "destination_conflict", "find_forward", "has_schedules", "waf_sites"]
+__all__ = [
+    "HTTP",
+    "Forward",
+    "Network",
+    "WafSite",
+    "destination_conflict",
+    "enabled",
+    "find_forward",
+    "has_schedules",
+    "schedule_active",
+    "target",
+    "tcp_ports",
+    "waf_on_port_80",
+    "waf_site",
+    "waf_sites",
+]
 
 HTTP = 80
 WAN_INTERFACES = ("Port2", "Any")
@@ -29,6 +45,10 @@ class Network:
     zones: Mapping[str, list[str]]
     timezone: str
     clock: float
+
+    @property
+    def family(self) -> str:
+        return f"IPv{ipaddress.ip_address(self.address).version}"
 
     def zone_of(self, address: str) -> str:
         for zone, members in self.zones.items():
@@ -54,6 +74,16 @@ class WafSite:
     redirect: bool
     domains: tuple[str, ...]
     certificate: str
+    # Of the hosted address.
+    address: str
+
+    @property
+    def plain_http(self) -> bool:
+        return not self.https and self.port == HTTP
+
+    @property
+    def on_port_80(self) -> bool:
+        return self.redirect or self.plain_http
 
     def serves(self, name: str) -> bool:
         wildcard = "*." + name.lower().partition(".")[2]
@@ -68,14 +98,14 @@ def _inside(address: str, networks: Iterable[str]) -> bool:
 def _host_covers(host: ET.Element, address: str) -> bool:
     kind = text(host, "HostType")
     if kind in ("IP", "System Host"):
-        return text(host, "IPAddress") == address
+        return _inside(address, [text(host, "IPAddress")])
     if kind == "Network":
         return _inside(address, [f"{text(host, 'IPAddress')}/{text(host, 'Subnet', '32')}"])
     if kind == "IPRange":
         ends = (text(host, "StartIPAddress"), address, text(host, "EndIPAddress"))
-        first, wanted, last = (int(ipaddress.ip_address(end)) for end in ends)
-        return first <= wanted <= last
-    return address in text(host, "ListOfIPAddresses").split(",")
+        first, wanted, last = (ipaddress.ip_address(end) for end in ends)
+        return first.version == wanted.version and int(first) <= int(wanted) <= int(last)
+    return _inside(address, text(host, "ListOfIPAddresses").split(","))
 
 
 def _covers(store: Store, names: list[str], address: str) -> bool:
@@ -96,12 +126,12 @@ def _networks_allow(store: Store, names: list[str], *addresses: str | None) -> b
     return any(address is None or _covers(store, names, address) for address in addresses)
 
 
-def _tcp_ports(store: Store, names: list[str]) -> Ports:
+def tcp_ports(store: Store, names: list[str]) -> Ports:
     ports = []
     for name in names:
         group = store.get("ServiceGroup", name)
         if group is not None:
-            ports += _tcp_ports(store, named(group, "ServiceList/Service"))
+            ports += tcp_ports(store, named(group, "ServiceList/Service"))
         service = store.get("Services", name)
         for detail in service.findall("ServiceDetails/ServiceDetail") if service is not None else ():
             if text(detail, "Protocol") == "TCP":
@@ -113,11 +143,11 @@ def _tcp_ports(store: Store, names: list[str]) -> Ports:
 def _services_allow(store: Store, names: list[str], *ports: int) -> bool:
     if not names or "Any" in names:
         return True
-    return any(first <= port <= last for first, last in _tcp_ports(store, names) for port in ports)
+    return any(first <= port <= last for first, last in tcp_ports(store, names) for port in ports)
 
 
-def _enabled(rule: ET.Element) -> bool:
-    return text(rule, "Status", "Enable") == "Enable" and text(rule, "IPFamily", "IPv4") == "IPv4"
+def enabled(rule: ET.Element, family: str = "IPv4") -> bool:
+    return text(rule, "Status", "Enable") == "Enable" and text(rule, "IPFamily", "IPv4") == family
 
 
 def _translates(rule: ET.Element) -> bool:
@@ -127,22 +157,22 @@ def _translates(rule: ET.Element) -> bool:
 def _nat_matches(store: Store, net: Network, rule: ET.Element, client: str | None) -> bool:
     interfaces = named(rule, "InboundInterfaces/Interface")
     return (
-        _enabled(rule)
+        enabled(rule, net.family)
         and _translates(rule)
         # A rule for Any destination is not taken for a DNAT of this address (see README).
         and _covers(store, named(rule, "OriginalDestinationNetworks/Network"), net.address)
         and _services_allow(store, named(rule, "OriginalServices/Service"), HTTP)
         and _networks_allow(store, named(rule, "OriginalSourceNetworks/Network"), client)
-        and (not interfaces or any(name in WAN_INTERFACES for name in interfaces))
+        and (not interfaces or any(name.partition(":")[0] in WAN_INTERFACES for name in interfaces))
     )
 
 
-def _target(store: Store, rule: ET.Element) -> tuple[str, int] | None:
+def target(store: Store, rule: ET.Element) -> tuple[str, int] | None:
     host = store.get("IPHost", text(rule, "TranslatedDestination"))
     if host is None or text(host, "HostType") != "IP":
         return None
     service = text(rule, "TranslatedService", "Original")
-    ports = [(HTTP, HTTP)] if service == "Original" else _tcp_ports(store, [service])
+    ports = [(HTTP, HTTP)] if service == "Original" else tcp_ports(store, [service])
     return (text(host, "IPAddress"), ports[0][0]) if ports else None
 
 
@@ -150,15 +180,15 @@ def _zones_allow(names: list[str], zone: str) -> bool:
     return not names or "Any" in names or zone in names
 
 
-def _schedule_active(store: Store, net: Network, name: str) -> bool:
-    schedule = store.get("Schedule", name)
+def schedule_active(store: Store, net: Network, policy: ET.Element) -> bool:
+    schedule = store.get("Schedule", text(policy, "Schedule", schedules.ALWAYS))
     return schedule is not None and schedules.active(schedule, net.timezone, net.clock)
 
 
 def _rule_matches(store: Store, net: Network, rule: ET.Element, host: str, port: int, client: str | None) -> bool:
     policy = rule.find("NetworkPolicy")
     return (
-        _enabled(rule)
+        enabled(rule, net.family)
         and text(rule, "PolicyType") == "Network"
         and policy is not None
         and _zones_allow(named(policy, "SourceZones/Zone"), "WAN")
@@ -166,7 +196,7 @@ def _rule_matches(store: Store, net: Network, rule: ET.Element, host: str, port:
         and _networks_allow(store, named(policy, "SourceNetworks/Network"), client)
         and _networks_allow(store, named(policy, "DestinationNetworks/Network"), net.address, host)
         and _services_allow(store, named(policy, "Services/Service"), HTTP, port)
-        and _schedule_active(store, net, text(policy, "Schedule", schedules.ALWAYS))
+        and schedule_active(store, net, policy)
     )
 
 
@@ -175,15 +205,15 @@ def find_forward(store: Store, net: Network, client: str | None = None) -> Forwa
     for nat in store.all("NATRule"):
         if not _nat_matches(store, net, nat, client):
             continue
-        target = _target(store, nat)
-        if target is None:
+        found = target(store, nat)
+        if found is None:
             return None
         for rule in store.all("FirewallRule"):
-            if _rule_matches(store, net, rule, *target, client):
+            if _rule_matches(store, net, rule, *found, client):
                 if text(rule, "NetworkPolicy/Action", "Drop") != "Accept":
                     return None
                 masquerade = text(nat, "TranslatedSource", "Original") != "Original"
-                return Forward(text(nat, "Name"), text(rule, "Name"), *target, masquerade)
+                return Forward(text(nat, "Name"), text(rule, "Name"), *found, masquerade)
         return None
     return None
 
@@ -220,18 +250,37 @@ def _services_overlap(store: Store, rule: ET.Element, other: ET.Element) -> bool
         return True
     return any(
         low <= last and first <= high
-        for low, high in _tcp_ports(store, mine)
-        for first, last in _tcp_ports(store, theirs)
+        for low, high in tcp_ports(store, mine)
+        for first, last in tcp_ports(store, theirs)
+    )
+
+
+def waf_on_port_80(store: Store, rule: ET.Element) -> bool:
+    """Does a WAF rule hold port 80 of an address that this DNAT rule translates?"""
+    return (
+        _translates(rule)
+        and _services_allow(store, named(rule, "OriginalServices/Service"), HTTP)
+        and any(
+            site.on_port_80 and _covers(store, named(rule, "OriginalDestinationNetworks/Network"), site.address)
+            for site in waf_sites(store)
+        )
     )
 
 
 def waf_sites(store: Store) -> list[WafSite]:
     return [
-        _site(rule) for rule in store.all("FirewallRule") if text(rule, "PolicyType") == "HTTPBased" and _enabled(rule)
+        waf_site(rule, _hosted_address(store, rule))
+        for rule in store.all("FirewallRule")
+        if text(rule, "PolicyType") == "HTTPBased" and enabled(rule, "IPv4")
     ]
 
 
-def _site(rule: ET.Element) -> WafSite:
+def _hosted_address(store: Store, rule: ET.Element) -> str:
+    host = store.get("IPHost", text(rule, "HTTPBasedPolicy/HostedAddress"))
+    return text(host, "IPAddress") if host is not None else ""
+
+
+def waf_site(rule: ET.Element, address: str) -> WafSite:
     policy = rule.find("HTTPBasedPolicy")
     assert policy is not None, "checked when the rule was written"
     return WafSite(
@@ -241,4 +290,5 @@ def _site(rule: ET.Element) -> WafSite:
         redirect=text(policy, "RedirectHTTP", "Disable") == "Enable",
         domains=tuple(named(policy, "Domains/Domain")),
         certificate=text(policy, "Certificate"),
+        address=address,
     )

@@ -9,12 +9,21 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .catalogue import ENTITIES
 from .envelope import Refused
-from .schema import ENTITIES, Entity, named
+from .schema import Entity, named
 
-__all__ = ["Store"]
+__all__ = ["CENTRAL", "FAILED", "Store"]
 
 SINGLETON = ""
+FAILED = (500, "Operation could not be performed on entity.")
+CENTRAL = (
+    596,
+    (
+        "Can't make the change locally. For configurations made through Sophos Central, "
+        "you can only make changes centrally"
+    ),
+)
 IN_USE = "Operation failed. Deleting entity referred by another entity."
 
 
@@ -24,7 +33,12 @@ class Store:
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, ET.Element]] = {tag: {} for tag in ENTITIES}
         self._materials: dict[tuple[str, str], Any] = {}
-        self._built_in: set[tuple[str, str]] = set()
+        # Who cannot be changed, and the answer to those who try.
+        self._fixed: dict[tuple[str, str], tuple[int, str]] = {}
+        # Rules of Sophos Central: "Central_TOP" or "Central_Bottom". All others are "Local".
+        self._sections: dict[tuple[str, str], str] = {}
+        # Used by something that is no entity of the API.
+        self.held: set[tuple[str, str]] = set()
 
     def names(self, tag: str) -> list[str]:
         return list(self._objects[tag])
@@ -45,10 +59,20 @@ class Store:
 
     def put_built_in(self, tag: str, name: str, element: ET.Element, material: Any = None) -> None:
         self.put(tag, name, element, material)
-        self._built_in.add((tag, name))
+        self._fixed[tag, name] = FAILED
 
-    def is_built_in(self, tag: str, name: str) -> bool:
-        return (tag, name) in self._built_in
+    def put_central(self, tag: str, name: str, section: str) -> None:
+        """A rule that is there already comes from Sophos Central."""
+        self._fixed[tag, name] = CENTRAL
+        self._sections[tag, name] = section
+        self.move(tag, name, "Bottom")
+
+    def section(self, tag: str, name: str) -> str:
+        return self._sections.get((tag, name), "Local")
+
+    def check_changeable(self, tag: str, name: str) -> None:
+        if (tag, name) in self._fixed:
+            raise Refused(*self._fixed[tag, name])
 
     def exists(self, entity: Entity, name: str) -> bool:
         shared = entity.shares_names_with
@@ -61,10 +85,9 @@ class Store:
         return None
 
     def remove(self, tag: str, name: str) -> None:
-        if name not in self._objects[tag] or any(self.users(tag, name)):
+        if name not in self._objects[tag] or any(self.users(tag, name)) or (tag, name) in self.held:
             raise Refused(504, IN_USE)
-        if self.is_built_in(tag, name):
-            raise Refused(500, "Operation could not be performed on entity.")
+        self.check_changeable(tag, name)
         del self._objects[tag][name]
         self._materials.pop((tag, name), None)
 
@@ -89,13 +112,17 @@ class Store:
     def move(self, tag: str, name: str, position: str, anchor: str = "") -> None:
         objects = self._objects[tag]
         order = [other for other in objects if other != name]
+        sections = [self.section(tag, other) for other in order]
         if position == "Top":
             index = 0
         elif position == "Bottom":
             index = len(order)
         else:
             index = order.index(anchor) + (position == "After")
-        order.insert(index, name)
+        top, local = sections.count("Central_TOP"), len(order) - sections.count("Central_Bottom")
+        bounds = {"Local": (top, local), "Central_TOP": (top, top), "Central_Bottom": (len(order), len(order))}
+        lowest, highest = bounds[self.section(tag, name)]
+        order.insert(min(max(index, lowest), highest), name)
         self._objects[tag] = {other: objects[other] for other in order}
 
     def predecessor(self, tag: str, name: str) -> str | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import io
 import itertools
@@ -28,10 +29,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from emulator.client import Emulator
+from emulator.personas import PERSONAS
 
 FLEET = 250
 # An address range per process, so that several runs on one machine do not meet.
 NET = f"127.77.{os.getpid() % 250}"
+VERSIONS_NET = f"127.78.{os.getpid() % 250}"
+OWN_NET = f"127.79.{os.getpid() % 250}"
+OF_EACH_VERSION = 12
 LOGIN = "<Login><Username>{}</Username><Password>{}</Password></Login>"
 
 
@@ -152,22 +157,53 @@ class Box:
 
 
 @pytest.fixture(scope="session")
-def fleet() -> Iterator[Iterator[Box]]:
-    names = {f"fw{number}": f"{NET}.{number}" for number in range(1, FLEET + 1)}
+def fleet() -> Iterator[dict[str, Iterator[Box]]]:
+    """Firmware -> firewalls; "" is the default."""
+    firewalls = [{"name": f"fw{number}", "address": f"{NET}.{number}"} for number in range(1, FLEET + 1)]
+    numbers = itertools.count(1)
+    firewalls += [
+        {"name": f"{version}-{number}", "address": f"{VERSIONS_NET}.{next(numbers)}", "firmware": version}
+        for version in PERSONAS
+        for number in range(OF_EACH_VERSION)
+    ]
     profile = {"default": "Read-Only", "System/DownloadCertificates": "None"}
-    accounts = [{"username": "reader", "password": "x", "profile": profile}]
-    config = {
-        "webadmin_delay": 0.3,
-        "accounts": accounts,
-        "firewalls": [{"name": name, "address": address} for name, address in names.items()],
-    }
-    with Emulator(config) as emulator:
-        yield iter([Box(emulator, name, address) for name, address in names.items()])
+    rules_only = {"default": "Read-Write", "WAF/OtherWAFConfiguration": "Read-Only"}
+    accounts = [
+        {"username": "reader", "password": "x", "profile": profile},
+        {"username": "no-waf", "password": "x", "profile": rules_only},
+    ]
+    with Emulator({"webadmin_delay": 0.3, "accounts": accounts, "firewalls": firewalls}) as emulator:
+        boxes: dict[str, list[Box]] = {}
+        for firewall in firewalls:
+            found = boxes.setdefault(firewall.get("firmware", ""), [])
+            found.append(Box(emulator, firewall["name"], firewall["address"]))
+        yield {version: iter(found) for version, found in boxes.items()}
 
 
 @pytest.fixture
-def box(fleet: Iterator[Box]) -> Box:
-    return next(fleet)
+def box(fleet: dict[str, Iterator[Box]]) -> Box:
+    return next(fleet[""])
+
+
+@pytest.fixture
+def of_version(fleet: dict[str, Iterator[Box]]) -> Callable[[str], Box]:
+    return lambda version: next(fleet[version])
+
+
+OWN_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def configured() -> Iterator[Callable[..., Box]]:
+    """A firewall with a configuration of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**config: Any) -> Box:
+            address = f"{OWN_NET}.{next(OWN_NUMBERS)}"
+            firewall = {"name": "own", "address": address, "webadmin_delay": 0.1, **config}
+            return Box(stack.enter_context(Emulator({"firewalls": [firewall]})), "own", address)
+
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -5,53 +5,25 @@
 
 from __future__ import annotations
 
+import io
 import ssl
+import tarfile
 import time
 import xml.etree.ElementTree as ET
+from xml.sax.saxutils import escape
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from emulator.specimens import SPECIMENS, specimen
+
 UPLOAD = (
     "<Certificate><Action>{action}</Action><Name>{name}</Name><CertificateFormat>{format}</CertificateFormat>"
     "<CertificateFile>{cert}</CertificateFile><PrivateKeyFile>{key}</PrivateKeyFile>"
     "<Password>{password}</Password></Certificate>"
 )
-CONSUMERS = {
-    "AdminSettings": (
-        "<AdminSettings><WebAdminSettings><HTTPSport>4444</HTTPSport>"
-        "<UserPortalHTTPSPort>4443</UserPortalHTTPSPort><VPNPortalHTTPSPort>443</VPNPortalHTTPSPort>"
-        "<Certificate>{}</Certificate></WebAdminSettings></AdminSettings>"
-    ),
-    "SSLTunnelAccessSettings": (
-        "<SSLTunnelAccessSettings><Protocol>TCP</Protocol>"
-        "<SSLServerCertificate>{}</SSLServerCertificate></SSLTunnelAccessSettings>"
-    ),
-    "EmailConfiguration": (
-        "<EmailConfiguration><SMTPTLSConfiguration><TLSCertificate>{}</TLSCertificate>"
-        "</SMTPTLSConfiguration></EmailConfiguration>"
-    ),
-    "SophosConnectClient": (
-        "<SophosConnectClient><Name>c</Name><AuthenticationType>DigitalCertificate"
-        "</AuthenticationType><LocalCertificate>{}</LocalCertificate>"
-        "<RemoteCertificate>ApplianceCertificate</RemoteCertificate></SophosConnectClient>"
-    ),
-    "AdvancedConfiguration": (
-        "<AdvancedConfiguration><LoginPageCertificate><Certificate>{}</Certificate>"
-        "</LoginPageCertificate></AdvancedConfiguration>"
-    ),
-    "VPNIPSecConnection": (
-        "<VPNIPSecConnection><Name>v</Name><LocalCertificate>{}</LocalCertificate></VPNIPSecConnection>"
-    ),
-    "FirewallRule": (
-        "<FirewallRule><Name>w</Name><Position>Top</Position><PolicyType>HTTPBased</PolicyType>"
-        "<HTTPBasedPolicy><HostedAddress>#Port2</HostedAddress><HTTPS>Enable</HTTPS>"
-        "<ListenPort>8443</ListenPort><Domains><Domain>w.test</Domain></Domains>"
-        "<Certificate>{}</Certificate></HTTPBasedPolicy></FirewallRule>"
-    ),
-}
 
 
 def upload(box, pair, operation="add", files=None, **fields):
@@ -117,6 +89,39 @@ class TestUpload:
         assert upload(box, pair, files=files, password="wrong1") == "510"
         assert upload(box, pair, files=files, password="topsecret") == "200"
 
+    @pytest.mark.parametrize("kind", ["rsa", "ec"])
+    def test_kinds_of_key_files(self, box, issue, kind):
+        pair, lock = issue("a.test", kind=kind), serialization.BestAvailableEncryption(b"topsecret")
+        openssl, pkcs8 = serialization.PrivateFormat.TraditionalOpenSSL, serialization.PrivateFormat.PKCS8
+        forms = [(form, locked) for form in (openssl, pkcs8) for locked in (False, True)]
+        for number, (form, locked) in enumerate(forms):
+            key = pair.private.private_bytes(
+                serialization.Encoding.PEM, form, lock if locked else serialization.NoEncryption()
+            )
+            files, name = {"c.pem": pair.cert, "c.key": key}, f"key{number}"
+            if locked:
+                assert upload(box, pair, files=files, name=name) == "510"
+                assert upload(box, pair, files=files, name=name, password="notsecret") == "510"
+            assert upload(box, pair, files=files, name=name, password="topsecret" if locked else "") == "200"
+        keys = {content for path, content in box.archive("Certificate") if path.endswith(".key") and "/key" in path}
+        # All are stored alike.
+        assert len(keys) == 1
+        assert b"ENCRYPTED" not in keys.pop()
+
+    @pytest.mark.parametrize("name", ["with space", "Größe & \"A\" 'B' <C>", "ü" * 50])
+    def test_free_names(self, box, issue, name):
+        pair = issue("a.test")
+        assert upload(box, pair, name=escape(name)) == "501"
+        box.settings(certificate_names="free")
+        assert upload(box, pair, name=escape(name)) == "200"
+        assert upload(box, pair, name=escape(name)) == "502"
+        assert upload(box, pair, name="x" * 51) == "501"
+        where = f'<Filter><key name="Name" criteria="=">{escape(name)}</key></Filter>'
+        body = box.post(f"<Get><Certificate>{where}</Certificate></Get>").content
+        xml = body[body.rindex(b"<?xml") : body.rindex(b"</Response>") + len(b"</Response>")]
+        assert ET.fromstring(xml).findtext("Certificate/Name") == name
+        assert box.remove("Certificate", escape(name)) == "200"
+
     def test_other_formats(self, box, issue):
         pair = issue("a.test")
         parsed = x509.load_pem_x509_certificate(pair.cert)
@@ -149,7 +154,7 @@ class TestUpload:
     def test_damaged_key_as_in_the_wild(self, box, issue):
         box.settings(key_mode="like-real")
         assert upload(box, issue("a.test"), key="key.pem") == "200"
-        assert box.update(CONSUMERS["AdminSettings"].format("a")) == "200"
+        assert box.update(specimen("AdminSettings", "a")) == "200"
         time.sleep(0.5)
         with pytest.raises(ssl.SSLError):
             box.served(4443)
@@ -163,12 +168,12 @@ class TestUpload:
 
     def test_update_while_a_waf_rule_uses_it(self, box, issue):
         upload(box, issue("a.test"))
-        assert box.add(CONSUMERS["FirewallRule"].format("a")) == "200"
+        assert box.add(specimen("FirewallRule", "a")) == "200"
         assert upload(box, issue("a.test"), "update") == "500"
         box.settings(allow_update_in_use=True)
         new = issue("a.test")
         assert upload(box, new, "update") == "200"
-        assert box.served(8443, "w.test") == new.fingerprint
+        assert box.served(8443, "specimen.example.com") == new.fingerprint
 
 
 class TestArchive:
@@ -196,6 +201,19 @@ class TestArchive:
         box.settings(tar_names="uploaded")
         box.upload(issue("a.test"), "a")
         assert "./Files/Certificate/a/c.pem" in [name for name, _ in box.archive("Certificate")]
+
+    def test_a_name_that_is_not_ascii_breaks_the_chain_of_blocks(self, box, issue):
+        pair, plain = issue("a.test"), issue("b.test")
+        for name, one in (("aaa", plain), ("bbb-ü", pair), ("ccc", plain)):
+            box.emulator.put_certificate(box.name, name, one.cert.decode(), one.key.decode())
+        body = box.post("<Get><Certificate/></Get>").content
+        assert "bbb-ü.pem".encode().decode("latin-1").encode() in body
+        with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+            readable = tar.getnames()
+        assert "./Files/Certificate/aaa.key" in readable
+        assert "./Entities.xml" not in readable
+        assert body.count(b"BEGIN CERTIFICATE") == 4
+        assert b"</Response>" in body
 
     def test_broken_and_empty(self, box):
         box.settings(broken_tar=True)
@@ -235,18 +253,20 @@ class TestAuthorities:
 
 
 class TestReferences:
-    @pytest.mark.parametrize("consumer", sorted(CONSUMERS))
+    @pytest.mark.parametrize("consumer", sorted(SPECIMENS))
     def test_every_consumer_holds_its_certificate(self, box, issue, consumer):
         box.upload(issue("a.test"), "a")
-        set_ = f"<Set>{CONSUMERS[consumer]}</Set>"
-        assert box.code(set_.format("missing")) == "501"
-        assert box.code(set_.format("a")) == "200"
+
+        def bind(certificate):
+            return box.code(f"<Set>{specimen(consumer, certificate)}</Set>")
+
+        assert bind("missing") == "501"
+        assert bind("a") in ("200", "201")
         assert box.remove("Certificate", "a") == "504"
         assert any(binding["certificate"] == "a" for binding in box.state["bindings"])
-        assert box.code(set_.format("ApplianceCertificate")) in ("200", "201")
+        assert bind("ApplianceCertificate") in ("200", "201")
         assert box.remove("Certificate", "a") == "200"
         assert box.remove("Certificate", "a") == "504"
 
     def test_an_authority_may_stand_in_the_mail_settings(self, box):
-        body = CONSUMERS["EmailConfiguration"].format("SecurityAppliance_SSL_CA")
-        assert box.update(body) == "200"
+        assert box.update(specimen("EmailConfiguration", "SecurityAppliance_SSL_CA")) == "200"

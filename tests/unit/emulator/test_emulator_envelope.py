@@ -10,6 +10,8 @@ import xml.etree.ElementTree as ET
 import pytest
 import requests
 
+from emulator.specimens import specimen
+
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 
 HOST = "<IPHost><Name>{}</Name><HostType>IP</HostType><IPAddress>{}</IPAddress></IPHost>"
@@ -214,10 +216,7 @@ class TestOddEntities:
         assert box.update("<Time><TimeZone>Asia/Tokyo</TimeZone></Time>") == "200"
 
     def test_connect_client_says_201_the_second_time(self, box):
-        client = (
-            "<SophosConnectClient><Name>c</Name><AuthenticationType>PresharedKey</AuthenticationType>"
-            "</SophosConnectClient>"
-        )
+        client = specimen("SophosConnectClient")
         empty = box.ask("<Get><SophosConnectClient/></Get>")
         assert empty.findtext("SophosConnectClient/Status") == "No. of records Zero."
         assert [box.update(client), box.update(client)] == ["200", "201"]
