@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import yaml
+
+from .namespace import tcp_socket
 
 __all__ = ["Account", "ConfigError", "FirewallConfig", "Latency", "Settings", "WafRule", "load", "parse"]
 
@@ -103,6 +106,8 @@ class Settings:
 class FirewallConfig:
     name: str
     address: str
+    # Path of the network namespace whose interfaces wan, lan and vpn are this one's; "": loopback, no packet filter.
+    namespace: str = ""
     username: str = "admin"
     password: str = "secret"
     http_port: int = 5080
@@ -129,6 +134,22 @@ class FirewallConfig:
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):
             raise ConfigError(f"{self.name}: unknown time zone {self.timezone!r}") from None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it can be reached itself."""
+        return (self.address, self.lan_address) if self.namespace else (self.address,)
+
+    def listening_socket(self, port: int) -> socket.socket:
+        """In a namespace on all addresses: there the packet filter decides who gets that far. Raises OSError."""
+        made = tcp_socket(self.namespace)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(("0.0.0.0" if self.namespace else self.address, port))
+        except OSError:
+            made.close()
+            raise
+        return made
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

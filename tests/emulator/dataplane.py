@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +17,15 @@ from aiohttp import web
 from .device import Device
 from .faults import Faults
 from .material import Material
+from .netfilter import Netfilter
 from .port80 import Port80
 from .rules import WafSite, waf_sites
 from .schema import text
 
 __all__ = ["DataPlane"]
 
+# What the WAN may reach of the firewall itself.
+PUBLISHED = ("WAF", "SSL VPN")
 Select = Callable[["str | None"], "Material | None"]
 
 
@@ -49,6 +51,7 @@ class DataPlane:
         self.refused = False
         self.errors: list[str] = []
         self.port80 = Port80(device)
+        self.netfilter = Netfilter(device) if device.config.namespace else None
 
     # --- lifecycle ------------------------------------------------------------------------------------------
 
@@ -56,12 +59,10 @@ class DataPlane:
         """Raises OSError when an address cannot be bound."""
         config = self._device.config
         # Port 80 is mostly closed: find out now, not when the first rule opens it.
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((config.address, config.http_port))
-            except OSError as error:
-                self._failed(config.http_port, error)
+        try:
+            config.listening_socket(config.http_port).close()
+        except OSError as error:
+            self._failed(config.http_port, error)
         await self.refresh()
         if self.errors:
             raise OSError("; ".join(self.errors))
@@ -91,6 +92,11 @@ class DataPlane:
             await self.port80.refresh()
         except OSError as error:
             self._failed(self._device.config.http_port, error)
+        if self.netfilter:
+            try:
+                await self.netfilter.refresh(port for port, (role, _) in self._listeners.items() if role in PUBLISHED)
+            except OSError as error:
+                self.errors.append(error.strerror)
 
     def _failed(self, port: int, error: OSError) -> None:
         message = f"cannot listen on {self._device.config.address}:{port}: {os.strerror(error.errno or 0)}"
@@ -136,7 +142,7 @@ class DataPlane:
             transport = connection.transport
             if transport is not None:
                 local = transport.get_extra_info("sockname")
-                if local and local[0] == self._device.config.address and local[1] in ports:
+                if local and local[0] in self._device.config.addresses and local[1] in ports:
                     transport.abort()
 
     def _follow_waf(self) -> None:
@@ -171,10 +177,10 @@ class DataPlane:
 
     async def _bind(self, port: int, role: str) -> None:
         context = self._front(self._selector(port, role))
-        address = self._device.config.address
         try:
+            listening = self._device.config.listening_socket(port)
             listener = await asyncio.get_running_loop().create_server(
-                self._server, address, port, ssl=context, backlog=256
+                self._server, sock=listening, ssl=context, backlog=256
             )
         except OSError as error:
             self._failed(port, error)

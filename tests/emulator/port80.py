@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""WAN port 80: really forwards while the rules say so; else the WAF's redirect; else nobody listens."""
+"""WAN port 80: really forwards while the rules say so; else the WAF's redirect; else nobody listens.
+
+In a namespace of its own the kernel forwards (see netfilter), and only the redirect is served here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .device import Device, utc
-from .rules import Forward, WafSite, find_forward, waf_sites
+from .rules import Forward, find_forward, waf_sites
 
 __all__ = ["Port80"]
 
@@ -37,14 +40,17 @@ class Port80:
         if forward != self.forward:
             self._record(forward)
             self.forward = forward
-        wanted = forward is not None or any(_on_port_80(site) for site in waf_sites(self._device.store))
+        wanted = self._relays(forward) or any(site.on_port_80 for site in waf_sites(self._device.store))
         if wanted and self._server is None:
-            config = self._device.config
-            self._server = await asyncio.start_server(self._accept, config.address, config.http_port, backlog=256)
+            listening = self._device.config.listening_socket(self._device.config.http_port)
+            self._server = await asyncio.start_server(self._accept, sock=listening, backlog=256)
         elif not wanted and self._server is not None:
             # Only the listening ends: established connections are left to end by themselves.
             self._server.close()
             self._server = None
+
+    def _relays(self, forward: Forward | None) -> bool:
+        return forward is not None and not self._device.config.namespace
 
     def _record(self, forward: Forward | None) -> None:
         now = time.monotonic()
@@ -84,7 +90,7 @@ class Port80:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = writer.get_extra_info("peername")[0]
         forward = find_forward(self._device.store, self._device.network(), client)
-        if forward is None:
+        if forward is None or not self._relays(forward):
             await self._redirect(reader, writer)
             return
         self.intervals[-1]["connections"] += 1
@@ -124,7 +130,7 @@ class Port80:
             ),
             "",
         )
-        site = next((site for site in waf_sites(self._device.store) if _on_port_80(site) and site.serves(host)), None)
+        site = next((site for site in waf_sites(self._device.store) if site.on_port_80 and site.serves(host)), None)
         if site is None:
             answer = ("404 Not Found", "", "Not Found\n")
         elif site.redirect:
@@ -135,10 +141,6 @@ class Port80:
         status, headers, body = answer
         writer.write(RESPONSE.format(status=status, headers=headers, length=len(body), body=body).encode())
         await writer.drain()
-
-
-def _on_port_80(site: WafSite) -> bool:
-    return site.redirect or (not site.https and site.port == 80)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -14,7 +14,20 @@ from . import schedules
 from .schema import HOSTS, named, text
 from .store import Store
 
-__all__ = ["Forward", "Network", "WafSite", "destination_conflict", "find_forward", "has_schedules", "waf_sites"]
+__all__ = [
+    "HTTP",
+    "Forward",
+    "Network",
+    "WafSite",
+    "destination_conflict",
+    "enabled",
+    "find_forward",
+    "has_schedules",
+    "schedule_active",
+    "target",
+    "tcp_ports",
+    "waf_sites",
+]
 
 HTTP = 80
 WAN_INTERFACES = ("Port2", "Any")
@@ -54,6 +67,10 @@ class WafSite:
     redirect: bool
     domains: tuple[str, ...]
     certificate: str
+
+    @property
+    def on_port_80(self) -> bool:
+        return self.redirect or (not self.https and self.port == HTTP)
 
     def serves(self, name: str) -> bool:
         wildcard = "*." + name.lower().partition(".")[2]
@@ -96,12 +113,12 @@ def _networks_allow(store: Store, names: list[str], *addresses: str | None) -> b
     return any(address is None or _covers(store, names, address) for address in addresses)
 
 
-def _tcp_ports(store: Store, names: list[str]) -> Ports:
+def tcp_ports(store: Store, names: list[str]) -> Ports:
     ports = []
     for name in names:
         group = store.get("ServiceGroup", name)
         if group is not None:
-            ports += _tcp_ports(store, named(group, "ServiceList/Service"))
+            ports += tcp_ports(store, named(group, "ServiceList/Service"))
         service = store.get("Services", name)
         for detail in service.findall("ServiceDetails/ServiceDetail") if service is not None else ():
             if text(detail, "Protocol") == "TCP":
@@ -113,10 +130,10 @@ def _tcp_ports(store: Store, names: list[str]) -> Ports:
 def _services_allow(store: Store, names: list[str], *ports: int) -> bool:
     if not names or "Any" in names:
         return True
-    return any(first <= port <= last for first, last in _tcp_ports(store, names) for port in ports)
+    return any(first <= port <= last for first, last in tcp_ports(store, names) for port in ports)
 
 
-def _enabled(rule: ET.Element) -> bool:
+def enabled(rule: ET.Element) -> bool:
     return text(rule, "Status", "Enable") == "Enable" and text(rule, "IPFamily", "IPv4") == "IPv4"
 
 
@@ -127,7 +144,7 @@ def _translates(rule: ET.Element) -> bool:
 def _nat_matches(store: Store, net: Network, rule: ET.Element, client: str | None) -> bool:
     interfaces = named(rule, "InboundInterfaces/Interface")
     return (
-        _enabled(rule)
+        enabled(rule)
         and _translates(rule)
         # A rule for Any destination is not taken for a DNAT of this address (see README).
         and _covers(store, named(rule, "OriginalDestinationNetworks/Network"), net.address)
@@ -137,12 +154,12 @@ def _nat_matches(store: Store, net: Network, rule: ET.Element, client: str | Non
     )
 
 
-def _target(store: Store, rule: ET.Element) -> tuple[str, int] | None:
+def target(store: Store, rule: ET.Element) -> tuple[str, int] | None:
     host = store.get("IPHost", text(rule, "TranslatedDestination"))
     if host is None or text(host, "HostType") != "IP":
         return None
     service = text(rule, "TranslatedService", "Original")
-    ports = [(HTTP, HTTP)] if service == "Original" else _tcp_ports(store, [service])
+    ports = [(HTTP, HTTP)] if service == "Original" else tcp_ports(store, [service])
     return (text(host, "IPAddress"), ports[0][0]) if ports else None
 
 
@@ -150,15 +167,15 @@ def _zones_allow(names: list[str], zone: str) -> bool:
     return not names or "Any" in names or zone in names
 
 
-def _schedule_active(store: Store, net: Network, name: str) -> bool:
-    schedule = store.get("Schedule", name)
+def schedule_active(store: Store, net: Network, policy: ET.Element) -> bool:
+    schedule = store.get("Schedule", text(policy, "Schedule", schedules.ALWAYS))
     return schedule is not None and schedules.active(schedule, net.timezone, net.clock)
 
 
 def _rule_matches(store: Store, net: Network, rule: ET.Element, host: str, port: int, client: str | None) -> bool:
     policy = rule.find("NetworkPolicy")
     return (
-        _enabled(rule)
+        enabled(rule)
         and text(rule, "PolicyType") == "Network"
         and policy is not None
         and _zones_allow(named(policy, "SourceZones/Zone"), "WAN")
@@ -166,7 +183,7 @@ def _rule_matches(store: Store, net: Network, rule: ET.Element, host: str, port:
         and _networks_allow(store, named(policy, "SourceNetworks/Network"), client)
         and _networks_allow(store, named(policy, "DestinationNetworks/Network"), net.address, host)
         and _services_allow(store, named(policy, "Services/Service"), HTTP, port)
-        and _schedule_active(store, net, text(policy, "Schedule", schedules.ALWAYS))
+        and schedule_active(store, net, policy)
     )
 
 
@@ -175,15 +192,15 @@ def find_forward(store: Store, net: Network, client: str | None = None) -> Forwa
     for nat in store.all("NATRule"):
         if not _nat_matches(store, net, nat, client):
             continue
-        target = _target(store, nat)
-        if target is None:
+        found = target(store, nat)
+        if found is None:
             return None
         for rule in store.all("FirewallRule"):
-            if _rule_matches(store, net, rule, *target, client):
+            if _rule_matches(store, net, rule, *found, client):
                 if text(rule, "NetworkPolicy/Action", "Drop") != "Accept":
                     return None
                 masquerade = text(nat, "TranslatedSource", "Original") != "Original"
-                return Forward(text(nat, "Name"), text(rule, "Name"), *target, masquerade)
+                return Forward(text(nat, "Name"), text(rule, "Name"), *found, masquerade)
         return None
     return None
 
@@ -220,14 +237,14 @@ def _services_overlap(store: Store, rule: ET.Element, other: ET.Element) -> bool
         return True
     return any(
         low <= last and first <= high
-        for low, high in _tcp_ports(store, mine)
-        for first, last in _tcp_ports(store, theirs)
+        for low, high in tcp_ports(store, mine)
+        for first, last in tcp_ports(store, theirs)
     )
 
 
 def waf_sites(store: Store) -> list[WafSite]:
     return [
-        _site(rule) for rule in store.all("FirewallRule") if text(rule, "PolicyType") == "HTTPBased" and _enabled(rule)
+        _site(rule) for rule in store.all("FirewallRule") if text(rule, "PolicyType") == "HTTPBased" and enabled(rule)
     ]
 
 
