@@ -89,7 +89,7 @@ def _nat(device: Device) -> Iterator[str]:
 
 
 def _destination_nat(store: Store, name: str, rule: ET.Element) -> Iterator[str]:
-    lists = [*_traffic(store, rule), _interfaces(rule, "InboundInterfaces/Interface", "-i")]
+    lists = [*_traffic(store, rule), _interfaces(rule, "InboundInterfaces/Interface", "-i"), ["-p tcp"]]
     if not named(rule, "OriginalDestinationNetworks/Network"):
         return  # a rule for Any destination is not taken for a DNAT (see README)
     found = target(store, rule)

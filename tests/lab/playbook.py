@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from lab.plane.machine import LocalMachine, Machine
+
 BIN = Path(sys.executable).parent
 _RECAP = re.compile(r"^(\S+)\s+:\s+((?:\w+=\d+\s*)+)$", re.MULTILINE)
 # Settings and credentials of whoever runs the tests must not leak into them.
@@ -64,14 +66,15 @@ def run_playbook(
     env: Mapping[str, str] | None = None,
     verbosity: int = 0,
     flags: Sequence[str] = (),
+    machine: Machine | None = None,
     timeout: float = 300,
 ) -> PlaybookResult:
     """Run a playbook and wait for its end.
 
     `playbook` is a file, or a list of plays that is written to one. `inventory` is a dict in the
     YAML inventory's shape (`{"all": {"hosts": {…}}}`) or a path. `workdir` is where everything
-    goes, HOME included. `env` is added last. After `timeout` seconds the whole process group is
-    ended and PlaybookTimeout raised, with what was said so far.
+    goes, HOME included. `env` is added last. `machine` is the control node, this one unless told.
+    After `timeout` seconds the whole process group is ended and PlaybookTimeout raised, with what was said so far.
     """
     command, environment = prepare(
         playbook,
@@ -82,6 +85,7 @@ def run_playbook(
         env=env,
         verbosity=verbosity,
         flags=flags,
+        machine=machine,
     )
     process = subprocess.Popen(
         command,
@@ -114,6 +118,7 @@ def prepare(
     env: Mapping[str, str] | None = None,
     verbosity: int = 0,
     flags: Sequence[str] = (),
+    machine: Machine | None = None,
 ) -> tuple[list[str], dict[str, str]]:
     """The command and its whole environment, for callers that want the process in their own hands."""
     workdir.mkdir(parents=True, exist_ok=True)
@@ -124,6 +129,7 @@ def prepare(
     if verbosity:
         command.append("-" + "v" * verbosity)
     command.append(_playbook(playbook, workdir))
+    command = (machine or LocalMachine()).command(command)
     return command, {**clean_environment(collection_path, workdir), **(env or {})}
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import IO
 
 from emulator.namespace import die_with_parent, in_main_thread
-from lab.ports import POLL, is_open
+from lab.ports import POLL, Connect, is_open
 
 
 class DaemonError(RuntimeError):
@@ -35,6 +36,7 @@ class Daemon:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         answers: tuple[str, int] | None = None,
+        connect: Connect = socket.create_connection,
         timeout: float = 15.0,
     ) -> None:
         self.name = name
@@ -42,6 +44,7 @@ class Daemon:
         self.log = log
         self.answers = answers
         self.timeout = timeout
+        self._connect = connect
         self._env = dict(env) if env is not None else None
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
@@ -102,7 +105,7 @@ class Daemon:
     def _wait_for_port(self, host: str, port: int) -> None:
         def answers() -> bool:
             self.check()
-            return is_open(host, port)
+            return is_open(host, port, connect=self._connect)
 
         wait_until(answers, self.timeout, lambda: f"{self.name} does not answer on {host}:{port}:\n{self.tail()}")
 

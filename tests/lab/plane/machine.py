@@ -28,6 +28,9 @@ class Machine(Protocol):
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
         """A TCP connection from there. OSError as `socket.create_connection`."""
 
+    def listen(self, port: int) -> socket.socket:
+        """A listener of this process on that port of the machine's address."""
+
     def window(self, port: int) -> tuple[str, int]:
         """Where this process reaches that port of the machine."""
 
@@ -62,6 +65,9 @@ class LocalMachine:
 
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
         return socket.create_connection(address, timeout)
+
+    def listen(self, port: int) -> socket.socket:
+        return socket.create_server((self.address, port))
 
     def window(self, port: int) -> tuple[str, int]:
         return self.address, port

@@ -37,12 +37,12 @@ HEADQUARTERS = 1
 VPN = 255
 # What an administrator has allowed: the sites talk to each other and to the internet, from their own address.
 OBJECTS = [
-    "<FirewallRule><Name>Inside out</Name><IPFamily>IPv4</IPFamily><Status>Enable</Status><Position>Bottom</Position>"
-    "<PolicyType>Network</PolicyType><NetworkPolicy><Action>Accept</Action><Schedule>All The Time</Schedule>"
-    "<SourceZones><Zone>LAN</Zone><Zone>VPN</Zone></SourceZones></NetworkPolicy></FirewallRule>",
-    "<NATRule><Name>Default SNAT</Name><IPFamily>IPv4</IPFamily><Status>Enable</Status><Position>Bottom</Position>"
-    "<TranslatedSource>MASQ</TranslatedSource><OutboundInterfaces><Interface>Port2</Interface></OutboundInterfaces>"
-    "</NATRule>",
+    """<FirewallRule><Name>Inside out</Name><IPFamily>IPv4</IPFamily><Status>Enable</Status><Position>Bottom</Position>
+    <PolicyType>Network</PolicyType><NetworkPolicy><Action>Accept</Action><Schedule>All The Time</Schedule>
+    <SourceZones><Zone>LAN</Zone><Zone>VPN</Zone></SourceZones></NetworkPolicy></FirewallRule>""",
+    """<NATRule><Name>Default SNAT</Name><IPFamily>IPv4</IPFamily><Status>Enable</Status><Position>Bottom</Position>
+    <TranslatedSource>MASQ</TranslatedSource><OutboundInterfaces><Interface>Port2</Interface></OutboundInterfaces>
+    </NATRule>""",
 ]
 # Routes decide, not where a packet came from: as it would be on the way through somebody else's network.
 SYSCTLS = {"ip_forward": "1", "conf/all/rp_filter": "0", "conf/default/rp_filter": "0"}
@@ -114,6 +114,12 @@ class NamespacedMachine:
         except OSError:
             made.close()
             raise
+        return made
+
+    def listen(self, port: int) -> socket.socket:
+        made = self._world.tcp_socket(self._name)
+        made.bind((self.address, port))
+        made.listen()
         return made
 
     def window(self, port: int) -> tuple[str, int]:

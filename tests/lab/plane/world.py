@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A process that holds network namespaces, and makes sockets in them for the tests.
 
-They have no names and nothing on disk: they end with their holder, and the holder with the test process, however that
-ends. So planes of several test processes cannot get in each other's way, and there is nothing to sweep up.
+They have no names and nothing on disk: they end with their holder. The holder sees the end of the test process, whatever
+that dies of, and takes along what still runs in them. So planes of several test processes cannot get in each other's way, and there is nothing to sweep up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from emulator.namespace import die_with_parent, in_main_thread, make_namespace, tcp_socket
+from emulator.namespace import make_namespace, tcp_socket
 
 __all__ = ["World"]
 
@@ -46,7 +46,6 @@ class World:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                preexec_fn=die_with_parent if in_main_thread() else None,  # noqa: PLW1509  # one system call
             )
         paths = self._channel.recv(LONGEST)
         if not paths:
