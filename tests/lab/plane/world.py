@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A process that holds network namespaces, and makes sockets in them for the tests.
 
-They have no names and nothing on disk: they end with their holder. The holder sees the end of the test process, whatever
-that dies of, and takes along what still runs in them. So planes of several test processes cannot get in each other's way, and there is nothing to sweep up.
+They have no names and nothing on disk: they end with their holder. The holder sees the end of the test process,
+whatever that dies of, and takes along what still runs in them. So planes of several test processes cannot get in each
+other's way, and there is nothing to sweep up.
 """
 
 from __future__ import annotations
