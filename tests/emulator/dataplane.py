@@ -96,7 +96,7 @@ class DataPlane:
             try:
                 await self.netfilter.refresh(port for port, (role, _) in self._listeners.items() if role in PUBLISHED)
             except OSError as error:
-                self.errors.append(error.strerror)
+                self.errors.append(str(error))
 
     def _failed(self, port: int, error: OSError) -> None:
         message = f"cannot listen on {self._device.config.address}:{port}: {os.strerror(error.errno or 0)}"

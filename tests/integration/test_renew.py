@@ -166,6 +166,7 @@ def test_names_from_another_structure(make_fleet, play):
     assert fleet.shown("fw1", 8443, "mail.example.com").trusted
 
 
+@pytest.mark.planes("loopback", "namespaces")
 def test_account_key_from_the_environment_and_a_responder_elsewhere(make_fleet, play, tmp_path):
     """As AWX injects the key; the responder runs as a module on another host."""
     fleet = make_fleet(*two_firewalls())

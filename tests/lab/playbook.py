@@ -135,8 +135,9 @@ def prepare(
 
 def clean_environment(collection_path: Path, workdir: Path) -> dict[str, str]:
     """This process's environment without its Ansible settings, and with quiet, private ones."""
-    home = workdir / "home"
-    home.mkdir(parents=True, exist_ok=True)
+    home, temporary = workdir / "home", workdir / "tmp"
+    for directory in (home, temporary):
+        directory.mkdir(parents=True, exist_ok=True)
     config = workdir / "ansible.cfg"
     if not config.exists():
         config.write_text("[defaults]\n")
@@ -145,6 +146,8 @@ def clean_environment(collection_path: Path, workdir: Path) -> dict[str, str]:
         **inherited,
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": str(home),
+        # In a user namespace anybody is uid 0: what is kept by uid below /tmp must not meet root's own.
+        "TMPDIR": str(temporary),
         "LC_ALL": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "ANSIBLE_CONFIG": str(config),

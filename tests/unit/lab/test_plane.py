@@ -149,7 +149,7 @@ OWNER = """
 import os, signal, subprocess, sys, time
 from emulator.client import Emulator
 from lab.plane import Namespaces
-with Namespaces([{"name": "fw1"}], sys.argv[1] == "rootless") as plane:
+with Namespaces([{"name": "fw1"}], True if sys.argv[1] == "rootless" else None) as plane:
     emulator = Emulator({"http_port": 80, "firewalls": [plane.firewall({"name": "fw1"})]}, prefix=plane.prefix)
     emulator.start()
     inside = subprocess.Popen(plane.control.command(["sleep", "600"]), start_new_session=True)
