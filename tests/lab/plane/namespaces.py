@@ -129,16 +129,16 @@ class NamespacedMachine:
 
 
 class Namespaces:
-    """`rootless`: in a user namespace, as any user; None: when this process is not root."""
+    """`rootless`: in a user namespace, as any user; else this process has to be root."""
 
     http_port = 80
 
-    def __init__(self, firewalls: Sequence[Mapping[str, Any]], rootless: bool | None = None) -> None:
+    def __init__(self, firewalls: Sequence[Mapping[str, Any]], rootless: bool) -> None:
         self._firewalls = {
             config["name"]: Firewall(number, config.get("site", HEADQUARTERS))
             for number, config in enumerate(firewalls, 1)
         }
-        self._rootless = os.geteuid() != 0 if rootless is None else rootless
+        self._rootless = rootless
 
     def __enter__(self) -> Namespaces:
         with ExitStack() as stack:
@@ -200,7 +200,7 @@ def _path() -> str:
 
 
 @cache
-def missing(rootless: bool | None = None) -> str:
+def missing(rootless: bool) -> str:
     """Why this machine cannot have the plane; "" when it can."""
     absent = [tool for tool in ("ip", "nsenter", "unshare", "iptables-restore") if not shutil.which(tool, path=_path())]
     if absent:

@@ -148,8 +148,8 @@ def test_what_the_outside_may_reach_of_the_firewall(plane):
 OWNER = """
 import os, signal, subprocess, sys, time
 from emulator.client import Emulator
-from lab.plane import Namespaces
-with Namespaces([{"name": "fw1"}], True if sys.argv[1] == "rootless" else None) as plane:
+from lab.plane import Namespaces, missing
+with Namespaces([{"name": "fw1"}], sys.argv[1] == "rootless" or bool(missing(rootless=False))) as plane:
     emulator = Emulator({"http_port": 80, "firewalls": [plane.firewall({"name": "fw1"})]}, prefix=plane.prefix)
     emulator.start()
     inside = subprocess.Popen(plane.control.command(["sleep", "600"]), start_new_session=True)
