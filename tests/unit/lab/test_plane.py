@@ -152,7 +152,9 @@ from lab.plane import Namespaces, missing
 with Namespaces([{"name": "fw1"}], sys.argv[1] == "rootless" or bool(missing(rootless=False))) as plane:
     emulator = Emulator({"http_port": 80, "firewalls": [plane.firewall({"name": "fw1"})]}, prefix=plane.prefix)
     emulator.start()
-    inside = subprocess.Popen(plane.control.command(["sleep", "600"]), start_new_session=True)
+    command = plane.control.command(["sh", "-c", "echo; exec sleep 600"])
+    inside = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
+    inside.stdout.readline()
     print(plane._world._process.pid, emulator.pid, inside.pid, flush=True)
     time.sleep(600)
 """
