@@ -9,6 +9,7 @@
 set -euo pipefail
 dir=${1:?directory}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/lib.sh
 . "$here/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 libraries=(libip4tc2 libip6tc2 libxtables12 libmnl0 libnftnl11 libnetfilter-conntrack3 libnfnetlink0)

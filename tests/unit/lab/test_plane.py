@@ -145,6 +145,17 @@ def test_what_the_outside_may_reach_of_the_firewall(plane):
     assert set(reached.values()) == {"open"}
 
 
+@pytest.mark.planes("namespaces")
+def test_a_forward_left_over_takes_the_redirect_away(plane):
+    """The kernel translates before it filters: with the firewall rule gone, port 80 is nobody's, the WAF's neither."""
+    redirecting = waf_rule("OWA", "owa.example.com", redirect_http=True)
+    with plane([{"name": "fw1"}]) as place:
+        target = [xml.format(place.control.address, 8080) for xml in TARGET]
+        firewall = place.firewall({"name": "fw1", "waf_rules": [redirecting], "objects": [*target, nat()]})
+        with Emulator({"http_port": place.http_port, "firewalls": [firewall]}, prefix=place.prefix):
+            assert knock(firewall["address"], 80, 1.0, place.outside.connect) == "silent"
+
+
 OWNER = """
 import os, signal, subprocess, sys, time
 from emulator.client import Emulator
