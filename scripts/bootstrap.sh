@@ -2,7 +2,8 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# bootstrap.sh: make this checkout ready to run: .venv, the test CA in build/tools, the import path.
+# bootstrap.sh: make this checkout ready to run: .venv, the test CA in build/tools, iptables
+# for the tests' second data plane in build/iptables, the import path.
 #
 # Needs bash, git and a Python >= 3.11 ($PYTHON names one). Installs nothing system-wide unless
 # something is missing that cannot be had otherwise, and then says so first. Run it as often as you
@@ -96,6 +97,7 @@ flock 9
   need_package ca-certificates "no root certificates: HTTPS downloads could not be verified"
 install_requirements
 scripts/fetch-pebble.sh build/tools
+scripts/fetch-iptables.sh build/iptables
 # Servers of other makes, which few tests need: without one these are skipped, and say so.
 for other in acme2certifier caddy; do
   "scripts/fetch-$other.sh" build/tools || say "no $other: its tests will be skipped"

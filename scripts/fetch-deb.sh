@@ -2,14 +2,15 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# fetch-deb.sh SUITE DIR PACKAGE: download one package of a Debian suite and unpack it under DIR.
+# fetch-deb.sh SUITE DIR PACKAGE...: download packages of one Debian suite and unpack them under DIR.
 #
 # Nothing is installed. apt runs with sources, lists and cache of its own below DIR, so it neither
 # needs root nor sees (or changes) the machine's package state. The mirror is the one the machine
-# itself uses; signatures are checked against Debian's own keyring. Dependencies are not fetched,
-# so this serves static binaries and data files only.
+# itself uses; signatures are checked against Debian's own keyring. Dependencies are not fetched:
+# name them too, or take what has none. Says the version of the first.
 set -euo pipefail
 suite=${1:?suite} dir=${2:?directory} package=${3:?package}
+packages=("${@:3}")
 
 die() { echo "fetch-deb: $*" >&2; exit 1; }
 
@@ -62,9 +63,8 @@ if ! run update; then
  to apt: echo 'Acquire::Check-Valid-Until \"false\";' >/etc/apt/apt.conf.d/99snapshot"
   die "no package index of $suite from $mirror"
 fi
-rm -f "$apt/$package"_*.deb
-run download "$package" || { cat "$apt/download.log" >&2; die "no package $package in $suite"; }
-set -- "$apt/$package"_*.deb
-dpkg-deb --extract "$1" "$dir"
-dpkg-deb --field "$1" Version
+rm -f "$apt"/*.deb
+run download "${packages[@]}" || { cat "$apt/download.log" >&2; die "no package ${packages[*]} in $suite"; }
+for file in "$apt"/*.deb; do dpkg-deb --extract "$file" "$dir"; done
+dpkg-deb --field "$apt/$package"_*.deb Version
 rm -rf "$apt"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from lab import collection
 from lab.island import Island, NoIsland
 from lab.pebble import TOOLS, AcmeCa
+from lab.plane import Loopback, Namespaces, Plane, missing
 from lab.playbook import PlaybookResult, run_playbook
 from lab.ports import free_port
 
@@ -24,6 +25,29 @@ from lab.ports import free_port
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`@pytest.mark.planes("loopback", "namespaces")`: the test runs on each."""
+    marker = metafunc.definition.get_closest_marker("planes")
+    if marker:
+        metafunc.parametrize("plane", marker.args, indirect=True)
+
+
+@pytest.fixture
+def plane(request: pytest.FixtureRequest) -> Callable[[Sequence[Mapping[str, Any]]], Plane]:
+    """Makes the plane for these firewalls; loopback unless the test is marked. What cannot run here says why."""
+    name = getattr(request, "param", "loopback")
+    if name == "loopback":
+        return lambda firewalls: Loopback()
+    # Where root may not, as in most containers, its own user namespace may do.
+    rootless = name == "rootless" or bool(missing(rootless=False))
+    reason = missing(rootless)
+    if reason and os.environ.get("CI"):
+        pytest.fail(f"in CI the plane '{name}' must run: {reason}")
+    if reason:
+        pytest.skip(f"no network namespaces: {reason}")
+    return lambda firewalls: Namespaces(firewalls, rootless)
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
+
+from .namespace import die_with_parent, in_main_thread
 
 __all__ = ["Emulator", "EmulatorError"]
 
@@ -30,8 +32,16 @@ class EmulatorError(RuntimeError):
 class Emulator:
     """``with Emulator({"firewalls": [...]}) as emulator: ...``"""
 
-    def __init__(self, config: Mapping[str, Any], control: str = "127.0.0.1:0", patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        control: str = "127.0.0.1:0",
+        patience: float = 60.0,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        """`prefix`: a command that runs the emulator, for example as root of a user namespace."""
         self._config = dict(config)
+        self._prefix = prefix
         self._control = control
         self._patience = patience
         self._directory: tempfile.TemporaryDirectory[str] | None = None
@@ -55,6 +65,7 @@ class Emulator:
         with (folder / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
                 [
+                    *self._prefix,
                     sys.executable,
                     "-m",
                     "emulator",
@@ -69,6 +80,7 @@ class Emulator:
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
+                preexec_fn=die_with_parent if in_main_thread() else None,  # noqa: PLW1509  # one system call
             )
         deadline = time.monotonic() + self._patience
         while not ready.exists():

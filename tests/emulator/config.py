@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from .namespace import tcp_socket
 from .personas import LATEST, PERSONAS, Persona
 
 __all__ = ["Account", "ConfigError", "FirewallConfig", "Latency", "Settings", "WafRule", "load", "parse"]
@@ -123,6 +125,8 @@ class FirewallConfig:
     name: str
     address: str
     firmware: str = LATEST
+    # Path of the network namespace whose interfaces wan, lan and vpn are this one's; "": loopback, no packet filter.
+    namespace: str = ""
     username: str = "admin"
     password: str = "secret"
     http_port: int = 5080
@@ -163,6 +167,23 @@ class FirewallConfig:
     @property
     def persona(self) -> Persona:
         return PERSONAS[self.firmware]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it can be reached itself."""
+        return (self.address, self.lan_address, *self.wan_hosts.values()) if self.namespace else (self.address,)
+
+    def listening_socket(self, port: int, address: str = "") -> socket.socket:
+        """Without an address: in a namespace on all, where the packet filter decides who gets that far. OSError."""
+        address = address or ("0.0.0.0" if self.namespace else self.address)
+        made = tcp_socket(self.namespace, socket.AF_INET6 if ":" in address else socket.AF_INET)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((address, port))
+        except OSError:
+            made.close()
+            raise
+        return made
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

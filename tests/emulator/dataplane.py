@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +17,15 @@ from aiohttp import web
 from .device import Device
 from .faults import Faults
 from .material import Material
+from .netfilter import Netfilter
 from .port80 import Port80
 from .rules import WafSite, waf_sites
 from .schema import text
 
 __all__ = ["DataPlane"]
 
+# What the WAN may reach of the firewall itself.
+PUBLISHED = ("WAF", "SSL VPN")
 Select = Callable[["str | None"], "Material | None"]
 
 
@@ -49,6 +51,7 @@ class DataPlane:
         self.refused = False
         self.errors: list[str] = []
         self.ports80 = [Port80(device, address) for address in device.wan_addresses]
+        self.netfilter = Netfilter(device) if device.config.namespace else None
 
     # --- lifecycle ------------------------------------------------------------------------------------------
 
@@ -56,12 +59,10 @@ class DataPlane:
         """Raises OSError when an address cannot be bound."""
         # Port 80 is mostly closed: find out now, not when the first rule opens it.
         for address in self._device.wan_addresses:
-            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((address, self._device.config.http_port))
-                except OSError as error:
-                    self._failed(self._device.config.http_port, error, address)
+            try:
+                self._device.config.listening_socket(self._device.config.http_port, address).close()
+            except OSError as error:
+                self._failed(self._device.config.http_port, error, address)
         await self.refresh()
         if self.errors:
             raise OSError("; ".join(self.errors))
@@ -93,6 +94,11 @@ class DataPlane:
                 await port80.refresh()
         except OSError as error:
             self._failed(self._device.config.http_port, error)
+        if self.netfilter:
+            try:
+                await self.netfilter.refresh(port for port, (role, _) in self._listeners.items() if role in PUBLISHED)
+            except OSError as error:
+                self.errors.append(str(error))
 
     def _failed(self, port: int, error: OSError, address: str = "") -> None:
         address = address or self._device.config.address
@@ -139,7 +145,7 @@ class DataPlane:
             transport = connection.transport
             if transport is not None:
                 local = transport.get_extra_info("sockname")
-                if local and local[0] == self._device.config.address and local[1] in ports:
+                if local and local[0] in self._device.config.addresses and local[1] in ports:
                     transport.abort()
 
     def _follow_waf(self) -> None:
@@ -174,10 +180,10 @@ class DataPlane:
 
     async def _bind(self, port: int, role: str) -> None:
         context = self._front(self._selector(port, role))
-        address = self._device.config.address
         try:
+            listening = self._device.config.listening_socket(port)
             listener = await asyncio.get_running_loop().create_server(
-                self._server, address, port, ssl=context, backlog=256
+                self._server, sock=listening, ssl=context, backlog=256
             )
         except OSError as error:
             self._failed(port, error)

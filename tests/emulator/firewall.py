@@ -172,7 +172,9 @@ class Fleet:
         # One HTTP server for all: the address that a connection came in on tells the firewall.
         self._server = web.Server(self._answer, access_log=None, keepalive_timeout=75)
         self.firewalls = {config.name: Firewall(config, self._server) for config in configs}
-        self._by_address = {firewall.device.config.address: firewall for firewall in self.firewalls.values()}
+        self._by_address = {
+            address: firewall for firewall in self.firewalls.values() for address in firewall.device.config.addresses
+        }
         self._clock: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

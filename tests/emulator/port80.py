@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""WAN port 80: really forwards while the rules say so; else the WAF's redirect; else nobody listens."""
+"""WAN port 80: really forwards while the rules say so; else the WAF's redirect; else nobody listens.
+
+In a namespace of its own the kernel forwards (see netfilter), and only the redirect is served here.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +41,17 @@ class Port80:
         if forward != self.forward:
             self._record(forward)
             self.forward = forward
-        wanted = forward is not None or bool(self._sites())
+        wanted = self._relays(forward) or bool(self._sites())
         if wanted and self._server is None:
-            port = self._device.config.http_port
-            self._server = await asyncio.start_server(self._accept, self._address, port, backlog=256)
+            listening = self._device.config.listening_socket(self._device.config.http_port, self._address)
+            self._server = await asyncio.start_server(self._accept, sock=listening, backlog=256)
         elif not wanted and self._server is not None:
             # Only the listening ends: established connections are left to end by themselves.
             self._server.close()
             self._server = None
+
+    def _relays(self, forward: Forward | None) -> bool:
+        return forward is not None and not self._device.config.namespace
 
     def _record(self, forward: Forward | None) -> None:
         now = time.monotonic()
@@ -90,7 +96,7 @@ class Port80:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = writer.get_extra_info("peername")[0]
         forward = find_forward(self._device.store, self._device.network(self._address), client)
-        if forward is None:
+        if forward is None or not self._relays(forward):
             await self._redirect(reader, writer)
             return
         self.intervals[-1]["connections"] += 1

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from lab.fleet import Fleet
+from lab.plane import Plane
 from lab.playbook import PlaybookResult, prepare, run_playbook
-from lab.ports import is_open
 
 RENEW = "certfleet.sophos_xgs.renew"
 
@@ -28,19 +28,23 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
-    """`make_fleet(firewalls, names)`; afterwards no port 80 and no responder may be left open."""
+def make_fleet(tmp_path: Path, plane: Callable[..., Plane]) -> Iterator[Callable[..., Fleet]]:
+    """`make_fleet(firewalls, names)`; afterwards no port 80 and no responder may be left open.
+
+    A port that the WAF redirects from is the test's own to look at.
+    """
     with ExitStack() as stack:
         fleets = []
 
         def make(firewalls: Sequence[Mapping[str, Any]], names: Mapping[str, str], **options: Any) -> Fleet:
-            fleets.append(stack.enter_context(Fleet(firewalls, tmp_path / f"fleet{len(fleets)}", names, **options)))
+            workdir = tmp_path / f"fleet{len(fleets)}"
+            fleets.append(stack.enter_context(Fleet(firewalls, workdir, names, plane=plane(firewalls), **options)))
             return fleets[-1]
 
         yield make
         for fleet in fleets:
-            assert not [name for name in fleet.addresses if fleet.port80_open(name)]
-            assert not is_open("127.0.0.1", fleet.responder_port)
+            assert [name for name, state in fleet.all_port80().items() if state == "open"] == fleet.redirecting
+            assert not fleet.responder_open()
 
 
 @pytest.fixture
@@ -58,7 +62,14 @@ def play(collection_path: Path, tmp_path: Path) -> Callable[..., PlaybookResult]
         inventory = fleet.inventory(hosts, **(variables or {}))
         inventory["all"]["hosts"] = dict(others or {})
         workdir = tmp_path / "run"
-        return run_playbook(playbook, collection_path=collection_path, workdir=workdir, inventory=inventory, **options)
+        return run_playbook(
+            playbook,
+            collection_path=collection_path,
+            workdir=workdir,
+            inventory=inventory,
+            machine=fleet.plane.control,
+            **options,
+        )
 
     return run
 
@@ -77,6 +88,7 @@ def launch(collection_path: Path, tmp_path: Path) -> Iterator[Callable[..., subp
                 collection_path=collection_path,
                 workdir=workdir,
                 inventory=fleet.inventory(hosts, **(variables or {})),
+                machine=fleet.plane.control,
             )
             log = stack.enter_context((tmp_path / "launched.log").open("wb"))
             process = subprocess.Popen(

@@ -29,7 +29,7 @@ def acme(fleet, **more):
 
 def responder(fleet, **more):
     return {
-        "certfleet.sophos_xgs.acme_http01_responder": {"address": "127.0.0.1", "port": fleet.responder_port, **more}
+        "certfleet.sophos_xgs.acme_http01_responder": {"address": fleet.responder, "port": fleet.responder_port, **more}
     }
 
 
@@ -79,8 +79,9 @@ def a_play(tasks):
     return [{"name": "By hand", "hosts": "xgs", "gather_facts": False, "tasks": tasks}]
 
 
+@pytest.mark.planes("loopback", "namespaces")
 def test_chain_without_the_role(fleet, play, tmp_path):
-    forward = {"target": "127.0.0.1", "target_port": fleet.responder_port}
+    forward = {"target": fleet.responder, "target_port": fleet.responder_port}
     result = play(fleet, {"fw1": {}}, a_play(chain(fleet, tmp_path / "keys", forward))).check()
     assert fleet.shown("fw1", 8443, NAME).trusted
     assert fleet.ca.issued() == 1
@@ -98,7 +99,7 @@ def test_without_the_forward_the_ca_refuses(fleet, play, tmp_path):
 
 def test_the_same_modules_on_a_jump_host(fleet, play, tmp_path):
     """delegate_to runs the real modules there; so the connection has to be given, or is taken from the inventory."""
-    forward = {"target": "127.0.0.1", "target_port": fleet.responder_port}
+    forward = {"target": fleet.responder, "target_port": fleet.responder_port}
     tasks = chain(fleet, tmp_path / "keys", forward)
     inside_blocks = [task for block in tasks for task in (*block.get("block", ()), *block.get("always", ()))]
     for task in (*tasks, *inside_blocks):
@@ -108,14 +109,15 @@ def test_the_same_modules_on_a_jump_host(fleet, play, tmp_path):
     assert fleet.shown("fw1", 8443, NAME).trusted
 
 
+@pytest.mark.planes("loopback", "namespaces")
 def test_the_order_answers_for_itself(fleet, play, tmp_path):
     """`listen`: no responder anywhere else, and the firewall's port open for as long as it is needed."""
     order = {
         **acme(fleet),
         "certificates": [{"name": "OWA", "domains": [NAME]}],
         "output_dir": str(tmp_path / "keys"),
-        "listen": f"127.0.0.1:{fleet.responder_port}",
-        "port_forward": {"target": "127.0.0.1", "target_port": fleet.responder_port},
+        "listen": f"{fleet.responder}:{fleet.responder_port}",
+        "port_forward": {"target": fleet.responder, "target_port": fleet.responder_port},
     }
     tasks = [
         {"certfleet.sophos_xgs.acme_account": acme(fleet, terms_agreed=True)},

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,17 +14,17 @@ from typing import Any
 from emulator.client import Emulator
 from lab.handshake import Shown, shake_hands
 from lab.pebble import AcmeCa
-from lab.ports import free_port, is_open
+from lab.plane import Loopback, Plane
+from lab.ports import is_open, knock
 
 USERNAME, PASSWORD = "acme-api", "correct horse <battery> & staple"
-RESPONDER = "127.0.0.1"
 
 
 class Fleet:
     """`with Fleet([{"name": "fw1", "address": "127.18.0.1", …}], workdir) as fleet: …`
 
     `firewalls` are the emulator's configuration, `names` the DNS: {name: firewall}. Everything is
-    on loopback; port 80 of a firewall is a high port of its address, so that no root is needed.
+    on loopback unless another plane is given.
     """
 
     def __init__(
@@ -32,29 +33,30 @@ class Fleet:
         workdir: Path,
         names: Mapping[str, str],
         ca_options: Mapping[str, Any] | None = None,
+        plane: Plane | None = None,
         **emulator_options: Any,
     ) -> None:
         self.workdir = workdir
-        self.http_port = free_port()
-        self.responder_port = free_port()
-        self.addresses = {firewall["name"]: str(firewall["address"]) for firewall in firewalls}
+        self.plane = plane or Loopback()
+        self.addresses: dict[str, str] = {}
+        # Where the WAF listens on port 80 for the whole time.
+        self.redirecting = [
+            str(firewall["name"])
+            for firewall in firewalls
+            if any(rule.get("redirect_http") for rule in firewall.get("waf_rules", ()))
+        ]
+        self._firewalls = firewalls
         self._names = names
+        self._ca_options = dict(ca_options or {})
+        self._emulator_options = emulator_options
         self._stack = ExitStack()
-        self.ca = AcmeCa(workdir / "ca", http_port=self.http_port, **(ca_options or {}))
-        self.emulator = Emulator(
-            {
-                "username": USERNAME,
-                "password": PASSWORD,
-                "http_port": self.http_port,
-                **emulator_options,
-                "firewalls": [dict(firewall) for firewall in firewalls],
-            }
-        )
 
     def __enter__(self) -> Fleet:
         with ExitStack() as stack:
-            stack.enter_context(self.ca)
-            stack.enter_context(self.emulator)
+            stack.enter_context(self.plane)
+            self.responder, self.responder_port = self.plane.control.address, self.plane.control.free_port()
+            self.ca = stack.enter_context(self._ca())
+            self.emulator = stack.enter_context(self._emulator())
             for name, firewall in self._names.items():
                 self.ca.add_a(name, self.addresses[firewall])
             self.roots = self.ca.root_pem()
@@ -65,6 +67,16 @@ class Fleet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def _ca(self) -> AcmeCa:
+        plane = self.plane
+        return AcmeCa(self.workdir / "ca", machine=plane.outside, http_port=plane.http_port, **self._ca_options)
+
+    def _emulator(self) -> Emulator:
+        firewalls = [self.plane.firewall(firewall) for firewall in self._firewalls]
+        self.addresses = {firewall["name"]: str(firewall["address"]) for firewall in firewalls}
+        common = {"username": USERNAME, "password": PASSWORD, "http_port": self.plane.http_port}
+        return Emulator({**common, **self._emulator_options, "firewalls": firewalls}, prefix=self.plane.prefix)
 
     def inventory(self, hosts: Mapping[str, Mapping[str, Any]], **variables: Any) -> dict[str, Any]:
         """An inventory as a user would write it; `hosts` holds what each firewall has of its own.
@@ -79,8 +91,8 @@ class Fleet:
             "xgs_letsencrypt_directory_ca_path": self.ca.ca_file,
             "xgs_letsencrypt_account_key_path": str(self.workdir / "account.pem"),
             "xgs_letsencrypt_email": "ops@example.com",
-            "xgs_letsencrypt_responder_address": RESPONDER,
-            "xgs_letsencrypt_responder_bind": RESPONDER,
+            "xgs_letsencrypt_responder_address": self.responder,
+            "xgs_letsencrypt_responder_bind": self.responder,
             "xgs_letsencrypt_responder_port": self.responder_port,
         }
         return {
@@ -97,18 +109,30 @@ class Fleet:
     def _reach(self, name: str) -> dict[str, Any]:
         state = self.emulator.firewall(name)
         return {
-            "ansible_host": state["address"],
+            "ansible_host": self.plane.admin_address(name),
             "ansible_httpapi_port": state["admin_port"],
             "xgs_fingerprint": state["appliance_fingerprint"],
         }
 
     def shown(self, firewall: str, port: int, name: str) -> Shown:
-        """What a visitor of `name` is shown by this port of the firewall."""
-        return shake_hands(self.addresses[firewall], port, name, self.roots)
+        """What a visitor of `name` is shown by this port of the firewall: from outside, or an administrator inside."""
+        if port == self.emulator.firewall(firewall)["admin_port"]:
+            address, visitor = self.plane.admin_address(firewall), self.plane.control
+        else:
+            address, visitor = self.addresses[firewall], self.plane.outside
+        return shake_hands(address, port, name, self.roots, connect=visitor.connect)
 
-    def port80_open(self, firewall: str) -> bool:
-        """Whether a connection to the firewall's port 80 comes about."""
-        return is_open(self.addresses[firewall], self.http_port)
+    def port80(self, firewall: str, timeout: float = 1.0) -> str:
+        """What a connection from outside to the firewall's port 80 comes to: see `knock`."""
+        return knock(self.addresses[firewall], self.plane.http_port, timeout, self.plane.outside.connect)
+
+    def all_port80(self) -> dict[str, str]:
+        """`port80` of every firewall, asked at once: silence takes its time."""
+        with ThreadPoolExecutor(len(self.addresses)) as pool:
+            return dict(zip(self.addresses, pool.map(self.port80, self.addresses), strict=True))
+
+    def responder_open(self) -> bool:
+        return is_open(self.responder, self.responder_port, connect=self.plane.control.connect)
 
     def counters(self) -> dict[str, dict[str, int]]:
         return {firewall["name"]: firewall["counters"] for firewall in self.emulator.firewalls()}

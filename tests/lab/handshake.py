@@ -7,11 +7,15 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+
+from lab.ports import Connect
 
 
 @dataclass(frozen=True)
@@ -47,22 +51,27 @@ class Shown:
         return (self.certificate.not_valid_after_utc - datetime.now(timezone.utc)).days
 
 
-def shake_hands(address: str, port: int, name: str, roots: str, timeout: float = 5.0) -> Shown:
+def shake_hands(
+    address: str,
+    port: int,
+    name: str,
+    roots: str,
+    timeout: float = 5.0,
+    connect: Connect = socket.create_connection,
+) -> Shown:
     """Connect as a browser does that knows `roots` (PEM). OSError when there is no handshake at all."""
     context = ssl.create_default_context(cadata=roots)
+    visit = partial(connect, (address, port), timeout)
     try:
-        return Shown(_leaf(context, address, port, name, timeout), trusted=True)
+        return Shown(_leaf(context, name, visit), trusted=True)
     except ssl.SSLCertVerificationError as error:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return Shown(_leaf(context, address, port, name, timeout), trusted=False, distrust=error.verify_message)
+        return Shown(_leaf(context, name, visit), trusted=False, distrust=error.verify_message)
 
 
-def _leaf(context: ssl.SSLContext, address: str, port: int, name: str, timeout: float) -> x509.Certificate:
-    with (
-        socket.create_connection((address, port), timeout=timeout) as plain,
-        context.wrap_socket(plain, server_hostname=name) as secure,
-    ):
+def _leaf(context: ssl.SSLContext, name: str, visit: Callable[[], socket.socket]) -> x509.Certificate:
+    with visit() as plain, context.wrap_socket(plain, server_hostname=name) as secure:
         der = secure.getpeercert(binary_form=True)
     assert der is not None
     return x509.load_der_x509_certificate(der)

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real ACME CA on loopback: Pebble (Let's Encrypt's test CA) and its DNS, pebble-challtestsrv."""
+"""A real ACME CA: Pebble (Let's Encrypt's test CA) and its DNS, pebble-challtestsrv."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lab import pebble_log
 from lab.pebble_log import Validation
-from lab.ports import free_port
+from lab.plane.machine import LocalMachine, Machine
 from lab.processes import Daemon
 from lab.tls import make_tls
 
@@ -44,7 +44,7 @@ class AcmeCa:
         self,
         directory: Path | None = None,
         *,
-        host: str = "127.0.0.1",
+        machine: Machine | None = None,
         http_port: int = 5080,
         lifetime: int = 90 * DAY,
         profiles: Mapping[str, int] | None = None,
@@ -62,9 +62,10 @@ class AcmeCa:
         `lifetime` is the default profile's, `profiles` maps further names to lifetimes, all in
         seconds. `retry_after` is sent with authorizations and orders (in seconds or as a date,
         Pebble throws a coin). `nonce_reject` and `authz_reuse` are percentages. `extra_config`
-        is merged into Pebble's configuration, `extra_env` into its environment.
+        is merged into Pebble's configuration, `extra_env` into its environment. `machine` is
+        where both run, this one unless told.
         """
-        self.host = host
+        self._machine = machine or LocalMachine()
         self.http_port = http_port
         self._directory = directory
         self._profiles = {"default": lifetime, **(profiles or {})}
@@ -118,7 +119,7 @@ class AcmeCa:
         net = client.ClientNetwork(
             key, alg=josepy.ES256, verify_ssl=self.ca_file, user_agent="lab-health", timeout=timeout
         )
-        directory = client.ClientV2.get_directory(self.directory_url, net)
+        directory = client.ClientV2.get_directory(self._seen_url, net)
         registration = messages.NewRegistration.from_data(
             terms_of_service_agreed=True, external_account_binding=self._binding(key, directory)
         )
@@ -219,29 +220,35 @@ class AcmeCa:
         return messages.ExternalAccountBinding.from_data(key.public_key(), kid, mac, directory)
 
     def _dns(self, base: Path) -> Daemon:
-        port, management = free_port(self.host), free_port(self.host)
-        self.dns_address = f"{self.host}:{port}"
-        self._dns_url = f"http://{self.host}:{management}"
+        machine = self._machine
+        port, management = machine.free_port(), machine.free_port()
+        seen = machine.window(management)
+        self.dns_address = f"{machine.address}:{port}"
+        self._dns_url = f"http://{_at(seen)}"
         # The empty defaults make unknown names fail; the empty others switch off its own servers.
         off = ["-defaultIPv4=", "-defaultIPv6=", "-http01=", "-https01=", "-tlsalpn01=", "-doh="]
         return Daemon(
             "pebble-challtestsrv",
-            [
-                tool("pebble-challtestsrv"),
-                *off,
-                f"-dnsserver={self.dns_address}",
-                f"-management={self.host}:{management}",
-            ],
+            machine.command(
+                [
+                    tool("pebble-challtestsrv"),
+                    *off,
+                    f"-dnsserver={self.dns_address}",
+                    f"-management={machine.address}:{management}",
+                ]
+            ),
             log=base / "dns.log",
-            answers=(self.host, management),
+            answers=(machine.address, management),
+            connect=machine.connect,
         )
 
     def _pebble(self, base: Path) -> Daemon:
-        port, management = free_port(self.host), free_port(self.host)
-        tls = make_tls(base / "tls", sorted({"localhost", "127.0.0.1", self.host}), "pebble")
+        host = self._machine.address
+        port, management = self._machine.free_port(), self._machine.free_port()
+        tls = make_tls(base / "tls", sorted({"localhost", "127.0.0.1", host}), "pebble")
         config = {
-            "listenAddress": f"{self.host}:{port}",
-            "managementListenAddress": f"{self.host}:{management}",
+            "listenAddress": f"{host}:{port}",
+            "managementListenAddress": f"{host}:{management}",
             "certificate": str(tls.certificate),
             "privateKey": str(tls.key),
             "httpPort": self.http_port,
@@ -256,16 +263,20 @@ class AcmeCa:
         if self._retry_after is not None:
             config["retryAfter"] = {"authz": self._retry_after, "order": self._retry_after}
         (base / "pebble.json").write_text(json.dumps({"pebble": {**config, **self._extra_config}}, indent=2))
-        self.directory_url = f"https://{self.host}:{port}/dir"
-        self.management_url = f"https://{self.host}:{management}"
+        self.directory_url = f"https://{host}:{port}/dir"
+        self.management_url = f"https://{_at(self._machine.window(management))}"
+        self._seen_url = f"https://{_at(self._machine.window(port))}/dir"
         self.ca_file = str(tls.ca)
         self.log_path = base / "pebble.log"
         return Daemon(
             "pebble",
-            [tool("pebble"), f"-config={base / 'pebble.json'}", f"-dnsserver={self.dns_address}"],
+            self._machine.command(
+                [tool("pebble"), f"-config={base / 'pebble.json'}", f"-dnsserver={self.dns_address}"]
+            ),
             log=self.log_path,
             env={**os.environ, **self._env},
-            answers=(self.host, port),
+            answers=(host, port),
+            connect=self._machine.connect,
         )
 
     def _management(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> http.Response:
@@ -279,6 +290,10 @@ class AcmeCa:
         with http.Session() as session:
             session.trust_env = False
             session.post(f"{self._dns_url}/{path}", json=body, timeout=10).raise_for_status()
+
+
+def _at(address: tuple[str, int]) -> str:
+    return f"{address[0]}:{address[1]}"
 
 
 def tool(name: str) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from lab.plane.machine import LocalMachine, Machine
+
 BIN = Path(sys.executable).parent
 _RECAP = re.compile(r"^(\S+)\s+:\s+((?:\w+=\d+\s*)+)$", re.MULTILINE)
 # Settings and credentials of whoever runs the tests must not leak into them.
@@ -64,14 +66,15 @@ def run_playbook(
     env: Mapping[str, str] | None = None,
     verbosity: int = 0,
     flags: Sequence[str] = (),
+    machine: Machine | None = None,
     timeout: float = 300,
 ) -> PlaybookResult:
     """Run a playbook and wait for its end.
 
     `playbook` is a file, or a list of plays that is written to one. `inventory` is a dict in the
     YAML inventory's shape (`{"all": {"hosts": {…}}}`) or a path. `workdir` is where everything
-    goes, HOME included. `env` is added last. After `timeout` seconds the whole process group is
-    ended and PlaybookTimeout raised, with what was said so far.
+    goes, HOME included. `env` is added last. `machine` is the control node, this one unless told.
+    After `timeout` seconds the whole process group is ended and PlaybookTimeout raised, with what was said so far.
     """
     command, environment = prepare(
         playbook,
@@ -82,6 +85,7 @@ def run_playbook(
         env=env,
         verbosity=verbosity,
         flags=flags,
+        machine=machine,
     )
     process = subprocess.Popen(
         command,
@@ -114,6 +118,7 @@ def prepare(
     env: Mapping[str, str] | None = None,
     verbosity: int = 0,
     flags: Sequence[str] = (),
+    machine: Machine | None = None,
 ) -> tuple[list[str], dict[str, str]]:
     """The command and its whole environment, for callers that want the process in their own hands."""
     workdir.mkdir(parents=True, exist_ok=True)
@@ -124,13 +129,15 @@ def prepare(
     if verbosity:
         command.append("-" + "v" * verbosity)
     command.append(_playbook(playbook, workdir))
+    command = (machine or LocalMachine()).command(command)
     return command, {**clean_environment(collection_path, workdir), **(env or {})}
 
 
 def clean_environment(collection_path: Path, workdir: Path) -> dict[str, str]:
     """This process's environment without its Ansible settings, and with quiet, private ones."""
-    home = workdir / "home"
-    home.mkdir(parents=True, exist_ok=True)
+    home, temporary = workdir / "home", workdir / "tmp"
+    for directory in (home, temporary):
+        directory.mkdir(parents=True, exist_ok=True)
     config = workdir / "ansible.cfg"
     if not config.exists():
         config.write_text("[defaults]\n")
@@ -139,6 +146,8 @@ def clean_environment(collection_path: Path, workdir: Path) -> dict[str, str]:
         **inherited,
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": str(home),
+        # In a user namespace anybody is uid 0: what is kept by uid below /tmp must not meet root's own.
+        "TMPDIR": str(temporary),
         "LC_ALL": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "ANSIBLE_CONFIG": str(config),

@@ -13,6 +13,8 @@ from collections.abc import Callable
 # moment it was found free and the moment the server binds it.
 LOWEST, HIGHEST = 20000, 32000
 POLL = 0.02
+# From where: see `Machine.connect`.
+Connect = Callable[[tuple[str, int], float], socket.socket]
 # What was given away may not be bound yet, and must not be given to somebody else meanwhile.
 _given: set[int] = set()
 
@@ -34,13 +36,20 @@ def free_port(host: str = "127.0.0.1") -> int:
     raise RuntimeError(f"no free port on {host} between {LOWEST} and {HIGHEST}")
 
 
-def is_open(host: str, port: int, timeout: float = 1.0) -> bool:
-    """Whether something accepts TCP connections there right now."""
+def knock(host: str, port: int, timeout: float = 1.0, connect: Connect = socket.create_connection) -> str:
+    """What a TCP connection comes to right now: "open", "refused" or "silent" (no answer for `timeout` seconds)."""
     try:
-        with socket.create_connection((host, port), timeout=timeout):
-            return True
+        with connect((host, port), timeout):
+            return "open"
+    except TimeoutError:
+        return "silent"
     except OSError:
-        return False
+        return "refused"
+
+
+def is_open(host: str, port: int, timeout: float = 1.0, connect: Connect = socket.create_connection) -> bool:
+    """Whether something accepts TCP connections there right now."""
+    return knock(host, port, timeout, connect) == "open"
 
 
 def wait_open(host: str, port: int, timeout: float = 10.0) -> None:

@@ -4,28 +4,20 @@
 
 from __future__ import annotations
 
-import ctypes
-import signal
+import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from lab.ports import POLL, is_open
-
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
+from emulator.namespace import die_with_parent, in_main_thread
+from lab.ports import POLL, Connect, is_open
 
 
 class DaemonError(RuntimeError):
     """A daemon did not start, or ended by itself. The message holds the end of its log."""
-
-
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Daemon:
@@ -44,6 +36,7 @@ class Daemon:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         answers: tuple[str, int] | None = None,
+        connect: Connect = socket.create_connection,
         timeout: float = 15.0,
     ) -> None:
         self.name = name
@@ -51,6 +44,7 @@ class Daemon:
         self.log = log
         self.answers = answers
         self.timeout = timeout
+        self._connect = connect
         self._env = dict(env) if env is not None else None
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
@@ -98,9 +92,6 @@ class Daemon:
             raise DaemonError(f"{self.name} is not running (exit status {code}):\n{self.tail()}")
 
     def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        # The kernel sends the parent-death signal when the *thread* that forked ends, so only
-        # the main thread may ask for it.
-        in_main_thread = threading.current_thread() is threading.main_thread()
         return subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL,
@@ -108,13 +99,13 @@ class Daemon:
             stderr=subprocess.STDOUT,
             env=self._env,
             cwd=self._cwd,
-            preexec_fn=_die_with_parent if in_main_thread else None,  # noqa: PLW1509  # one system call
+            preexec_fn=die_with_parent if in_main_thread() else None,  # noqa: PLW1509  # one system call
         )
 
     def _wait_for_port(self, host: str, port: int) -> None:
         def answers() -> bool:
             self.check()
-            return is_open(host, port)
+            return is_open(host, port, connect=self._connect)
 
         wait_until(answers, self.timeout, lambda: f"{self.name} does not answer on {host}:{port}:\n{self.tail()}")
 
