@@ -3,7 +3,7 @@
 """Firewalls in network namespaces: an internet outside, a control node behind, and the kernel in between.
 
     inet   the CA, its DNS                   198.18.0.1/16 on br-wan
-    fwN    wan 198.18.1.N/16                 one namespace each; filter and NAT as the emulator's rules say
+    fwN    wan 198.18.1.N/16 (.2.N, …)       one namespace each; filter and NAT as the emulator's rules say
            lan 198.19.SITE.N/24
            vpn 198.19.255.N/24               between the sites
     ctl    the control node, on site 1       198.19.1.200/24; its gateway is the first firewall of site 1
@@ -55,9 +55,16 @@ def _address(kind: int, net: int, number: int) -> str:
 class Firewall:
     """Where one firewall stands."""
 
-    def __init__(self, number: int, site: int) -> None:
-        self.number, self.site = number, site
-        self.wan, self.lan, self.vpn = (_address(*net, number) for net in ((18, 1), (19, site), (19, VPN)))
+    def __init__(self, number: int, config: Mapping[str, Any]) -> None:
+        self.number = number
+        self.site: int = config.get("site", HEADQUARTERS)
+        self.wan, self.lan, self.vpn = (
+            _address(18, 1, number),
+            _address(19, self.site, number),
+            _address(19, VPN, number),
+        )
+        # More WAN addresses, by the name of their system host.
+        self.aliases = {name: _address(18, net, number) for net, name in enumerate(config.get("wan_hosts", ()), 2)}
 
     @property
     def lan_net(self) -> str:
@@ -79,6 +86,7 @@ class Firewall:
         for interface, address in (("wan", f"{self.wan}/16"), ("lan", f"{self.lan}/24"), ("vpn", f"{self.vpn}/24")):
             yield f"addr add {address} dev {interface}"
             yield f"link set {interface} up"
+        yield from (f"addr add {address}/16 dev wan" for address in self.aliases.values())
 
     def routes(self, others: Sequence[Firewall]) -> Iterator[str]:
         """To every other site, through its first firewall."""
@@ -88,7 +96,8 @@ class Firewall:
     def config(self, path: str, others: Sequence[Firewall]) -> dict[str, Any]:
         elsewhere = {other.lan_net for other in others if other.site != self.site}
         zones = {"LAN": [self.lan_net], "VPN": [_address(19, VPN, 0) + "/24", *sorted(elsewhere)]}
-        return {"address": self.wan, "lan_address": self.lan, "namespace": path, "zones": zones}
+        own = {"address": self.wan, "wan_hosts": self.aliases, "lan_address": self.lan}
+        return {**own, "namespace": path, "zones": zones}
 
 
 class NamespacedMachine:
@@ -134,10 +143,7 @@ class Namespaces:
     http_port = 80
 
     def __init__(self, firewalls: Sequence[Mapping[str, Any]], rootless: bool) -> None:
-        self._firewalls = {
-            config["name"]: Firewall(number, config.get("site", HEADQUARTERS))
-            for number, config in enumerate(firewalls, 1)
-        }
+        self._firewalls = {config["name"]: Firewall(number, config) for number, config in enumerate(firewalls, 1)}
         self._rootless = rootless
 
     def __enter__(self) -> Namespaces:

@@ -145,6 +145,21 @@ def test_what_the_outside_may_reach_of_the_firewall(plane):
     assert set(reached.values()) == {"open"}
 
 
+@pytest.mark.planes("loopback", "namespaces")
+def test_one_of_several_wan_addresses(plane):
+    alias = "#Port2:0"
+    config = {"name": "fw1", "address": f"127.23.{NET}.97", "wan_hosts": {alias: f"127.23.{NET}.98"}}
+    with plane([config]) as place:
+        port = place.control.free_port()
+        target = [xml.format(place.control.address, port) for xml in TARGET]
+        firewall = place.firewall({**config, "objects": [*target, nat(alias), rule(network=alias)]})
+        document = {"http_port": place.http_port, "firewalls": [firewall]}
+        with Emulator(document, prefix=place.prefix), place.control.listen(port):
+            addresses = (firewall["wan_hosts"][alias], firewall["address"])
+            seen = [knock(address, place.http_port, 1.0, place.outside.connect) for address in addresses]
+    assert seen == ["open", "refused" if isinstance(place, Loopback) else "silent"]
+
+
 @pytest.mark.planes("namespaces")
 def test_a_forward_left_over_takes_the_redirect_away(plane):
     """The kernel translates before it filters: with the firewall rule gone, port 80 is nobody's, the WAF's neither."""
