@@ -149,12 +149,12 @@ def say(text: str) -> None:
 def show(collection_path: Path) -> list[str]:
     """All three runs; what was not as it should be."""
     with Fleet(FIREWALLS, WORKDIR, NAMES, latency=0.2) as fleet:
-        say(f"Port 80 of a firewall is TCP {fleet.plane.http_port} of its address here, so that no root is needed")
+        say(f"Port 80 of a firewall is TCP {fleet.http_port} of its address here, so that no root is needed")
         say("The inventory, if you want to read it: build/demo/run/inventory.yml")
         demo = Demo(fleet, collection_path)
         demo.run()
     for address in fleet.addresses.values():
-        demo.expect(not is_open(address, fleet.plane.http_port), f"{address}:{fleet.plane.http_port} still listens")
+        demo.expect(not is_open(address, fleet.http_port), f"{address}:{fleet.http_port} still listens")
     return demo.doubts
 
 

@@ -38,6 +38,7 @@ class Fleet:
     ) -> None:
         self.workdir = workdir
         self.plane = plane or Loopback()
+        self.http_port = self.plane.http_port
         self.addresses: dict[str, str] = {}
         # Where the WAF listens on port 80 for the whole time.
         self.redirecting = [
@@ -70,12 +71,12 @@ class Fleet:
 
     def _ca(self) -> AcmeCa:
         plane = self.plane
-        return AcmeCa(self.workdir / "ca", machine=plane.outside, http_port=plane.http_port, **self._ca_options)
+        return AcmeCa(self.workdir / "ca", machine=plane.outside, http_port=self.http_port, **self._ca_options)
 
     def _emulator(self) -> Emulator:
         firewalls = [self.plane.firewall(firewall) for firewall in self._firewalls]
         self.addresses = {firewall["name"]: str(firewall["address"]) for firewall in firewalls}
-        common = {"username": USERNAME, "password": PASSWORD, "http_port": self.plane.http_port}
+        common = {"username": USERNAME, "password": PASSWORD, "http_port": self.http_port}
         return Emulator({**common, **self._emulator_options, "firewalls": firewalls}, prefix=self.plane.prefix)
 
     def inventory(self, hosts: Mapping[str, Mapping[str, Any]], **variables: Any) -> dict[str, Any]:
@@ -124,7 +125,7 @@ class Fleet:
 
     def port80(self, firewall: str, timeout: float = 1.0) -> str:
         """What a connection from outside to the firewall's port 80 comes to: see `knock`."""
-        return knock(self.addresses[firewall], self.plane.http_port, timeout, self.plane.outside.connect)
+        return knock(self.addresses[firewall], self.http_port, timeout, self.plane.outside.connect)
 
     def all_port80(self) -> dict[str, str]:
         """`port80` of every firewall, asked at once: silence takes its time."""
