@@ -129,7 +129,10 @@ def carry_out(firewall: Firewall, write: Write) -> bool:
     except XgsApiError as error:
         if write.operation != "remove":
             if write.entity.tag == NAT and error.code in TAKEN:
-                error.advise("Is there another NAT rule for that address and port, be it a disabled one?")
+                error.advise(
+                    "Is there another NAT rule for that address and port, be it a disabled one, or a web server"
+                    " protection rule on it?"
+                )
             raise
         if firewall.get(write.entity.tag, write.name):
             if error.code != IN_USE or write.entity.tag in RULES:
