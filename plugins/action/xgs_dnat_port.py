@@ -3,29 +3,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
 import typing as t
 
+from ..module_utils._xgs.runs import playbook_run
 from ..modules import xgs_dnat_port
-from ..plugin_utils._controller_action import ControllerAction
+from ..plugin_utils._controller_action import LOCAL, ControllerAction
 
 
 class ActionModule(ControllerAction):
     module_file = xgs_dnat_port
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        self._task.args = {"run_id": _playbook_run(), **self._task.args}
+        run_id = playbook_run()
+        if self._task.delegate_to and self._task.delegate_to not in LOCAL:
+            # There no such process is to be looked for.
+            run_id = run_id.replace("x", "at")
+        self._task.args = {"run_id": run_id, **self._task.args}
         return super().run(tmp, task_vars)
-
-
-def _playbook_run() -> str:
-    """The same in all tasks of a run of ansible-playbook, and in no other: so what one task opens another closes."""
-    parent = os.getppid()
-    try:
-        with open(f"/proc/{parent}/stat", "rb") as status:
-            started = status.read().rpartition(b")")[2].split()[19].decode()
-    except OSError:  # no Linux
-        started = ""
-    return hashlib.sha256(f"{platform.node()} {parent} {started}".encode()).hexdigest()[:8]

@@ -15,12 +15,12 @@ from ._runner import Params, env_fallback
 from ._xgs.api import Firewall
 from ._xgs.dnat import EVERY
 from ._xgs.forward import Forward, is_address
+from ._xgs.runs import playbook_run
 from ._xgs.transport import Endpoint, Transport
-from ._xgs.window import new_run_id
 
 # The firewall takes 50 characters for a schedule (API document); the lease's times are appended.
 NAME = re.compile(r"[^#,\s]([^,]{0,30}[^,\s])?")
-RUN_ID = re.compile(r"[A-Za-z0-9]{1,16}")
+RUN_ID = re.compile(r"[A-Za-z0-9]{1,23}")
 
 
 def xgs_spec() -> dict[str, dict[str, t.Any]]:
@@ -60,12 +60,12 @@ def forward_spec() -> dict[str, dict[str, t.Any]]:
 def run_id_from(params: Params) -> str:
     """Raises CertfleetError (stage "plan") when it does not do for names of the firewall's objects."""
     if not params["run_id"]:
-        return new_run_id()
+        return playbook_run()
     if not RUN_ID.fullmatch(params["run_id"]) and (params["run_id"], params["state"]) != (EVERY, "absent"):
         raise CertfleetError(
             f"the run_id is '{params['run_id']}'",
             stage="plan",
-            remedy="Use up to 16 letters and digits; with state=absent also *.",
+            remedy="Use up to 23 letters and digits; with state=absent also *.",
         )
     return str(params["run_id"])
 

@@ -21,8 +21,8 @@ options:
   state:
     description:
       - V(present) opens, and clears away what other runs left behind and whose lease is over.
-      - V(absent) removes what this run made under O(name), be it whole or half-made, and what is expired. Should other runs have the port open
-        as well, it stays so, and a warning names them.
+      - V(absent) removes what this run made under O(name), be it whole or half-made, what is expired, and what a playbook left open here that
+        has ended since. Should other runs have the port open as well, it stays so, and a warning names them.
       - V(swept) removes everything that this collection made under any name and whose lease is over. What something else uses by now stays,
         with a warning.
     type: str

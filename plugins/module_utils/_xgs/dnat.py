@@ -25,6 +25,7 @@ from .errors import XgsApiError
 from .forward import Forward, Leg, Parts, firewall_rule, must_be_free, nat_rule, serves
 from .lease import Lease, Mark, mark_of
 from .objects import Objects, alike, element, name_of
+from .runs import has_died
 
 # In the order of removal: what refers before what is referred to (API document, 504).
 ENTITIES = ("NATRule", "FirewallRule", "Schedule", "Services", "IPHost")
@@ -92,9 +93,12 @@ def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.
 
 
 def plan_absent(objects: Objects, name: str, run: str, now: datetime.datetime) -> Plan:
-    """Close what this run opened under the name, whole, half-made or expired; what another run needs stays."""
+    """Close what this run opened under the name, whole, half-made or expired; what another run needs stays.
+
+    What a playbook that has ended left open here is nobody else's.
+    """
     named = [one for one in _all(objects) if mark_of(one) and _named(one, name)]
-    mine = [one for one in named if _is_of(mark_of(one), run) or _over(one, now) or one.tag == NAT]
+    mine = [one for one in named if _is_of(mark_of(one), run) or _over(one, now) or _left(one) or one.tag == NAT]
     gone = _gone(objects, mine, [])
     others = [mark for rule in objects[RULE] if rule in named and rule not in gone and (mark := mark_of(rule))]
     return Plan(
@@ -286,9 +290,15 @@ def _all(objects: Objects) -> t.Iterator[ET.Element]:
 
 
 def _over(one: ET.Element, when: datetime.datetime) -> bool:
-    """Whether it is ours and its lease has ended by then."""
+    """Whether it is ours, and its lease has ended by then, or its window's process has."""
     mark = mark_of(one)
-    return mark is not None and mark.expires < when
+    return mark is not None and (mark.expires < when or has_died(mark.owner, mark.run))
+
+
+def _left(one: ET.Element) -> bool:
+    """Whether a playbook that ended on this machine left it open."""
+    mark = mark_of(one)
+    return mark is not None and has_died(mark.owner, mark.run, windows_only=False)
 
 
 def _is_of(mark: Mark | None, run: str) -> bool:

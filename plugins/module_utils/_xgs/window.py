@@ -10,14 +10,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import getpass
-import platform
-import re
 import signal
 import threading
 import types
 import typing as t
-import uuid
 import xml.etree.ElementTree as ET
 
 from .._clock import Deadline
@@ -40,24 +36,11 @@ from .errors import NO_RIGHT, XgsApiError, XgsError
 from .forward import serves
 from .lease import lease, read_time_zone
 from .objects import Objects, name_of
+from .runs import this_owner, window_run
 
 # Refusals that another run at work on the same objects explains: look again.
 RACES = (501, 502, 503, 504)
 TRIES = 3
-
-
-def new_run_id() -> str:
-    """Tells the objects of one run from those of another."""
-    return uuid.uuid4().hex[:8]
-
-
-def this_owner() -> str:
-    """Who runs this, and where, without blanks: for people who find our objects."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container whose user nobody knows
-        user = "somebody"
-    return re.sub(r"\s", "-", f"{user}@{platform.node()}")[:100]
 
 
 @contextlib.contextmanager
@@ -83,7 +66,7 @@ class Window:
 
     firewall: Firewall
     forward: Forward
-    run: str = dataclasses.field(default_factory=new_run_id)
+    run: str = dataclasses.field(default_factory=window_run)
     owner: str = dataclasses.field(default_factory=this_owner)
     # Seconds for which closing is tried anew while the firewall does not answer; then the lease has to do it.
     patience: float = 60.0
@@ -263,4 +246,4 @@ def orderly_end() -> t.Iterator[None]:
             signal.signal(number, handler)
 
 
-__all__ = ("Interrupted", "Window", "explained", "new_run_id", "orderly_end", "send_all", "this_owner")
+__all__ = ("Interrupted", "Window", "explained", "orderly_end", "send_all")

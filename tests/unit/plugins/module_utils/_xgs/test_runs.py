@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +17,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.api impo
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.dnat import plan_absent
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.errors import XgsError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.objects import Objects
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.runs import playbook_run
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.window import Window
 
 from unit.plugins.module_utils._xgs.firewalls import Box, Impatient
@@ -200,6 +204,85 @@ def test_every_object_says_whose_it_is_and_until_when(box: Box, responder: int) 
         assert f"run=one opened={datetime.date.today().year}" in description(box, entity)
         assert "owner=" in description(box, entity)
         assert "expires=" in description(box, entity)
+
+
+# --- runs on this machine, whose end can be seen ---------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.api import Firewall
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.forward import Forward
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.runs import playbook_run
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.transport import Endpoint, Transport
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.runs import playbook_run
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.window import Window
+
+kind, host, fingerprint, port = sys.argv[1:]
+firewall = Firewall(Transport(Endpoint(host, fingerprint=fingerprint)), "admin", "secret")
+window = Window(firewall, Forward("certfleet-http01", "127.0.0.1", int(port)))
+if kind == "playbook" and os.fork():
+    os.wait()
+    os.kill(os.getpid(), signal.SIGKILL)
+if kind == "playbook":
+    window.run = playbook_run()
+window.open(window.plan())
+print("open", flush=True)
+if kind == "window":
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(box: Box, responder: int, kind: str) -> None:
+    """A process that opened and is no more: a `window`, or a worker and the `playbook` that it belongs to."""
+    command = [sys.executable, "-c", KILLED, kind, box.address, box.fingerprint, str(responder)]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}, timeout=60)
+    assert (done.stdout, done.returncode) == ("open\n", -signal.SIGKILL), done.stderr
+    assert box.forwards
+
+
+def test_the_window_of_a_killed_process_is_cleared_away_at_once(box: Box, responder: int) -> None:
+    killed(box, responder, "window")
+    sweep(box.firewall())
+    assert ours(box) == {}
+    killed(box, responder, "window")
+    with Window(box.firewall(), forward(responder))():
+        assert fetch(box)
+        assert [len(names) for names in ours(box).values()] == [1, 1, 1, 1, 1]
+    assert ours(box) == {}
+
+
+def test_a_killed_window_that_leads_elsewhere_is_no_conflict(box: Box, responder: int) -> None:
+    killed(box, 9, "window")
+    with Window(box.firewall(), forward(responder))():
+        assert fetch(box)
+    assert ours(box) == {}
+
+
+def test_what_a_playbook_left_open_is_closed_by_the_next_absent_alone(box: Box, responder: int) -> None:
+    """It may have been meant to be left open, so that no sweep takes it before its time."""
+    killed(box, responder, "playbook")
+    sweep(box.firewall())
+    with Window(box.firewall(), forward(responder))():
+        pass
+    assert fetch(box)
+    assert absent(box.firewall(), "other")
+    assert ours(box) == {}
+
+
+def test_a_playbook_at_work_is_not_closed_by_another_one(box: Box, responder: int) -> None:
+    """Its tasks are children of the process that lives, as this one is of its own."""
+    present(box.firewall(), forward(responder), playbook_run())
+    assert not absent(box.firewall(), "other")
+    assert fetch(box)
+    assert absent(box.firewall(), playbook_run())
+
+
+def test_a_run_of_another_machine_lives_until_its_lease_ends(box: Box, responder: int) -> None:
+    elsewhere = Window(box.firewall(), forward(responder), "1x1x0000", owner="root@vm/00000000")
+    elsewhere.open(elsewhere.plan())
+    sweep(box.firewall())
+    assert not absent(box.firewall(), "other")
+    assert fetch(box)
 
 
 # --- sweeping --------------------------------------------------------------------------------------------------------
