@@ -21,7 +21,7 @@ target:
   type: str
 target6:
   description:
-    - Its IPv6 address, for the IPv6 addresses among O(wan_host).
+    - Its IPv6 address, for the IPv6 addresses in C(wan_host).
   type: str
 target_port:
   description:

@@ -148,7 +148,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
         if params["state"] == "swept":
             plan = plan_swept(Objects(firewall), now)
             return _remove(firewall, plan, {}, check_mode)
-        plan = plan_absent(Objects(firewall, like=params["name"]), params["name"], run_id, now)
+        plan = plan_absent(Objects(firewall, like=params["name"]), params["name"], run_id, now, left=True)
         return _remove(firewall, plan, {"run_id": run_id}, check_mode)
 
 

@@ -92,13 +92,15 @@ def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.
     )
 
 
-def plan_absent(objects: Objects, name: str, run: str, now: datetime.datetime) -> Plan:
+def plan_absent(objects: Objects, name: str, run: str, now: datetime.datetime, *, left: bool = False) -> Plan:
     """Close what this run opened under the name, whole, half-made or expired; what another run needs stays.
 
-    What a playbook that has ended left open here is nobody else's.
+    left: also what a playbook left open here that has ended.
     """
     named = [one for one in _all(objects) if mark_of(one) and _named(one, name)]
-    mine = [one for one in named if _is_of(mark_of(one), run) or _over(one, now) or _left(one) or one.tag == NAT]
+    mine = [
+        one for one in named if _is_of(mark_of(one), run) or _over(one, now) or (left and _left(one)) or one.tag == NAT
+    ]
     gone = _gone(objects, mine, [])
     others = [mark for rule in objects[RULE] if rule in named and rule not in gone and (mark := mark_of(rule))]
     return Plan(

@@ -107,7 +107,8 @@ class Parts:
                 remedy=f"Set {'target' if family == V4 else 'target6'}, or take {hosts[0][0]} out of wan_host.",
             )
         host = self._host(target, ("IP",))
-        return Leg(family, tuple(name for name, _ in hosts), tuple(one for _, one in hosts if one), target, host)
+        names, addresses = zip(*hosts)
+        return Leg(family, names, tuple(filter(None, addresses)), target, host)
 
     def _wan_host(self, entry: str) -> tuple[str, str, str]:
         """Family, name and address."""

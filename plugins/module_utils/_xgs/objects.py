@@ -83,9 +83,9 @@ def _ports(detail: ET.Element) -> tuple[int, int] | None:
     """First and last TCP port, or None when it is something else."""
     if detail.findtext("Protocol") != "TCP":
         return None
-    first, _, last = detail.findtext("DestinationPort", "").partition(":")
+    first, colon, last = detail.findtext("DestinationPort", "").partition(":")
     try:
-        return int(first), int(last or first)
+        return int(first), int(last if colon else first)
     except ValueError:
         return None
 

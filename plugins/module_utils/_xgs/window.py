@@ -32,7 +32,7 @@ from .dnat import (
     plan_present,
     removal,
 )
-from .errors import NO_RIGHT, XgsApiError, XgsError
+from .errors import NO_RIGHT, XgsAccessError, XgsApiError, XgsError
 from .forward import serves
 from .lease import lease, read_time_zone
 from .objects import Objects, name_of
@@ -101,39 +101,52 @@ class Window:
     def open(self, plan: Plan) -> None:
         """Carry out a plan; a new one, when it turns out that another run did something meanwhile."""
         self.holds = ()
-        for tries_left in reversed(range(TRIES)):
+        for _try in range(TRIES):
+            done: list[Write] = []
             try:
-                self._send(plan.writes)
+                send_all(self.firewall, plan.writes, done.append)
                 if all(self.firewall.get(NAT, name) for name in plan.joins):
                     self.opened_at, self.closed_at = plan.opened or self.firewall.clock.now(), None
                     self.holds = plan.holds
                     return
+                plan = self.plan()
             except XgsApiError as error:
-                if error.code not in RACES or not tries_left:
-                    raise
-            plan = self.plan()
-        raise XgsError("another run closes the port while this one opens it", remedy="Run again.")
+                plan = self._plan_after(error, plan.writes[len(done) :])
+        raise XgsError("other runs are at work on the port, one after the other", remedy="Run again.")
+
+    def _plan_after(self, error: XgsApiError, left: tuple[Write, ...]) -> Plan:
+        """A plan that takes account of what another run did. Raises the error when none did anything."""
+        if error.code not in RACES:
+            raise error
+        plan = self.plan()
+        if list(map(str, plan.writes)) == list(map(str, left)):
+            raise error
+        return plan
 
     def close(self) -> None:
         """Close, and clear away what no other run needs. Raises CertfleetError of stage "close"."""
         failure = CertfleetError("there was no time to close")
         with stage("close"):
             for _try in Deadline(self.firewall.clock, self.patience).tries((2.0, 4.0, 8.0, 16.0, 30.0)):
-                holds, self.holds = self.holds, ()
                 try:
-                    if holds:
-                        self._withdraw(holds)
-                    else:
-                        self._clear()
-                    break
+                    return self._take_back()
                 except CertfleetError as error:
                     failure = error
-            else:
-                failure.advise(
-                    "Until the lease ends the port stays open; xgs_dnat_port with state=absent and run_id"
-                    f" {self.run} closes it."
-                )
-                raise failure
+                if isinstance(failure, XgsAccessError):
+                    # Never a second time: that may lock the account.
+                    break
+            failure.advise(
+                "Until the lease ends the port stays open; xgs_dnat_port with state=absent and run_id"
+                f" {self.run} closes it."
+            )
+            raise failure
+
+    def _take_back(self) -> None:
+        holds, self.holds = self.holds, ()
+        if holds:
+            self._withdraw(holds)
+        else:
+            self._clear()
 
     def _withdraw(self, holds: tuple[ET.Element, ...]) -> None:
         """Take back what the opening relied upon, reading no more than who else is there.
@@ -164,9 +177,9 @@ class Window:
         self._send(map(removal, elements))
 
     def _send(self, writes: t.Iterable[Write]) -> None:
-        send_all(self.firewall, writes, self._sent)
+        send_all(self.firewall, writes, self._taken_back)
 
-    def _sent(self, write: Write) -> None:
+    def _taken_back(self, write: Write) -> None:
         """From the first rule that is removed on, nothing is forwarded for us."""
         if write.operation == "remove" and write.entity.tag in RULES:
             self.closed_at = self.closed_at or self.firewall.clock.now()

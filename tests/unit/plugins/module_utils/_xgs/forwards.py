@@ -61,7 +61,7 @@ def present(firewall: Firewall, wanted: Forward, run: str = "run1") -> bool:
 
 
 def absent(firewall: Firewall, run: str = "run1") -> bool:
-    plan = plan_absent(Objects(firewall, like=NAME), NAME, run, firewall.clock.now())
+    plan = plan_absent(Objects(firewall, like=NAME), NAME, run, firewall.clock.now(), left=True)
     return len(send_all(firewall, plan.writes)) < len(plan.writes)
 
 

@@ -300,6 +300,34 @@ def test_neither_failure_is_lost(box: Box, responder: int) -> None:
     assert "port stays open" in told
 
 
+def test_closing_reads_who_else_is_there_and_nothing_else(box: Box, responder: int) -> None:
+    """Before the NAT rule goes, and after."""
+    window = Window(box.firewall(), forward(responder))
+    with window():
+        before = len(box.state["log"])
+    log = [(entry["operation"], entry["entity"], entry["name"]) for entry in box.state["log"][before:]]
+    assert [entry[1:] for entry in log if entry[0] == "get"] == [("FirewallRule", NAME)] * 2
+    assert [entry[:2] for entry in log][:2] == [("get", "FirewallRule"), ("remove", "NATRule")]
+
+
+def test_a_login_that_is_refused_at_the_end_is_not_tried_again(box: Box, responder: int) -> None:
+    """That could lock the account."""
+    with (
+        pytest.raises(CertfleetError, match=r"does not accept.*the port stays open"),
+        Window(box.firewall(), forward(responder))(),
+    ):
+        box.faults({"kind": "auth", "count": 0})
+    assert box.state["counters"]["auth_failures"] == 1
+
+
+def test_what_is_invalid_is_sent_once(box: Box, responder: int) -> None:
+    """A refusal may come from another run at work; but not when nothing else has changed."""
+    with pytest.raises(CertfleetError, match="status 501"), Window(box.firewall(), forward(responder, zone="Mars"))():
+        pytest.fail("it is open")
+    assert box.statuses("add", "FirewallRule") == ["501"]
+    assert ours(box) == {}
+
+
 SCRIPT = """
 import sys, time
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.api import Firewall
