@@ -204,7 +204,7 @@ def _nat(objects: Objects, wanted: Forward, lease: Lease, leg: Leg, parts: Parts
 
 
 def _rivals(objects: Objects, wanted: Forward, leg: Leg, nats: list[ET.Element]) -> t.Iterator[ET.Element]:
-    """NAT rules of ours for the same address and port that lead elsewhere, or lead nowhere for being disabled."""
+    """NAT rules of ours for the same address and port that lead elsewhere."""
     for nat in objects[NAT]:
         if mark_of(nat) and nat not in nats and forwards(objects, nat, leg, wanted.port):
             yield nat
