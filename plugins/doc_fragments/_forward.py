@@ -12,12 +12,16 @@ from ._xgs import ModuleDocFragment as Xgs
 OPTIONS = r"""
 name:
   description:
-    - Name of the rules that make up the forward; the other objects' names are made from it.
+    - The names of the objects that make up the forward begin with it. At most 32 characters.
   type: str
   default: certfleet-http01
 target:
   description:
     - IPv4 address of the host that answers, as the firewall reaches it.
+  type: str
+target6:
+  description:
+    - Its IPv6 address, for the IPv6 addresses in C(wan_host).
   type: str
 target_port:
   description:
@@ -31,9 +35,11 @@ zone:
   default: LAN
 wan_host:
   description:
-    - Host object of the interface whose port is forwarded. The firewall makes one for each interface.
-  type: str
-  default: '#Port2'
+    - Host objects of the interfaces whose port is forwarded. The firewall makes one for each interface.
+    - Or addresses of the firewall, IPv4 or IPv6; where no host object has one of them it is made.
+  type: list
+  elements: str
+  default: ['#Port2']
 wan_port:
   description:
     - TCP port on that interface. An ACME CA only ever asks on port 80.
@@ -51,6 +57,12 @@ lease:
     - It counts in quarters of an hour, so the forward ends at the first quarter after that time.
   type: int
   default: 900
+interrupt_waf:
+  description:
+    - Whether a web server protection rule that serves a site on that port may be without it meanwhile.
+    - One that only redirects port 80 to HTTPS may in any case.
+  type: bool
+  default: false
 """
 
 

@@ -18,6 +18,7 @@ from ._dns import Resolver
 from ._errors import CertfleetError, stage
 from ._preflight import PROBE_CHOICES, WARNING, Expected, Opening, Preflight, Probe
 from ._runner import Params
+from ._xgs.forward import is_address
 from ._xgs.hosts import host_address
 from ._xgs.window import Window
 
@@ -91,8 +92,9 @@ def _expected(addresses: t.Sequence[str], window: Window | None) -> Expected:
     if addresses:
         return Expected(tuple(map(_address, addresses)), certain=True)
     with stage("preflight"):
-        found = host_address(window.firewall, window.forward.wan_host) if window else None
-    return Expected((found,)) if found else Expected()
+        hosts = window.forward.wan_hosts if window else ()
+        found = [host if is_address(host) else host_address(window.firewall, host) for host in hosts if window]
+    return Expected(tuple(_address(address) for address in found if address))
 
 
 def _address(text: str) -> str:

@@ -7,13 +7,20 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ._errors import CertfleetError
 from ._runner import Params, env_fallback
 from ._xgs.api import Firewall
-from ._xgs.dnat import Forward
+from ._xgs.dnat import EVERY
+from ._xgs.forward import Forward, is_address
+from ._xgs.runs import playbook_run
 from ._xgs.transport import Endpoint, Transport
+
+# The firewall takes 50 characters for a schedule (API document); the lease's times are appended.
+NAME = re.compile(r"[^#,\s]([^,]{0,30}[^,\s])?")
+RUN_ID = re.compile(r"[A-Za-z0-9]{1,23}")
 
 
 def xgs_spec() -> dict[str, dict[str, t.Any]]:
@@ -39,13 +46,28 @@ def forward_spec() -> dict[str, dict[str, t.Any]]:
     return {
         "name": {"type": "str", "default": "certfleet-http01"},
         "target": {"type": "str"},
+        "target6": {"type": "str"},
         "target_port": {"type": "int", "default": 8080},
         "zone": {"type": "str", "default": "LAN"},
-        "wan_host": {"type": "str", "default": "#Port2"},
+        "wan_host": {"type": "list", "elements": "str", "default": ["#Port2"]},
         "wan_port": {"type": "int", "default": 80},
         "masquerade": {"type": "bool", "default": True},
         "lease": {"type": "int", "default": 900},
+        "interrupt_waf": {"type": "bool", "default": False},
     }
+
+
+def run_id_from(params: Params) -> str:
+    """Raises CertfleetError (stage "plan") when it does not do for names of the firewall's objects."""
+    if not params["run_id"]:
+        return playbook_run()
+    if not RUN_ID.fullmatch(params["run_id"]) and (params["run_id"], params["state"]) != (EVERY, "absent"):
+        raise CertfleetError(
+            f"the run_id is '{params['run_id']}'",
+            stage="plan",
+            remedy="Use up to 23 letters and digits; with state=absent also *.",
+        )
+    return str(params["run_id"])
 
 
 def firewall_from(params: Params) -> Firewall:
@@ -70,30 +92,45 @@ def firewall_from(params: Params) -> Firewall:
 
 
 def forward_from(params: Params) -> Forward:
-    """Raises CertfleetError (stage "plan") when there is no target or the lease is out of range."""
-    if not params["target"]:
-        raise CertfleetError(
-            "there is no responder address to forward the port to",
-            stage="plan",
-            remedy="Set target (in the role: xgs_letsencrypt_responder_address) to the address under which the firewall"
-            " reaches the host that answers.",
-        )
-    if not 60 <= params["lease"] <= 86400:
-        raise CertfleetError(
-            f"a lease of {params['lease']} s is out of range",
-            stage="plan",
-            remedy="Set it to between 60 and 86400 seconds.",
-        )
+    """Raises CertfleetError (stage "plan") when an option cannot be right, or there is no target."""
+    for problem, remedy in _mistakes(params):
+        raise CertfleetError(problem, stage="plan", remedy=remedy)
     return Forward(
         name=params["name"],
-        target=params["target"],
+        target=params["target"] or "",
+        target6=params["target6"] or "",
         target_port=params["target_port"],
         zone=params["zone"],
         port=params["wan_port"],
-        wan_host=params["wan_host"],
+        wan_hosts=tuple(dict.fromkeys(params["wan_host"])),
         masquerade=params["masquerade"],
         lease=params["lease"],
+        interrupt_waf=params["interrupt_waf"],
     )
 
 
-__all__ = ("firewall_from", "forward_from", "forward_spec", "xgs_spec")
+def _mistakes(params: Params) -> t.Iterator[tuple[str, str]]:
+    """Problem and remedy."""
+    if not (params["target"] or params["target6"]):
+        yield (
+            "there is no responder address to forward the port to",
+            "Set target (in the role: xgs_letsencrypt_responder_address) to its address as the firewall reaches it.",
+        )
+    for option, version in (("target", 4), ("target6", 6)):
+        if params[option] and not is_address(params[option], version):
+            yield f"{option} is '{params[option]}'", f"Set it to an IPv{version} address."
+    if not params["wan_host"]:
+        yield "wan_host is empty", "Name the host object of the interface that the names point to, such as #Port2."
+    if not 60 <= params["lease"] <= 86400:
+        yield f"a lease of {params['lease']} s is out of range", "Set it to between 60 and 86400 seconds."
+    if not NAME.fullmatch(params["name"]):
+        yield (
+            f"the name '{params['name']}' does not do for objects of the firewall",
+            "Use at most 32 characters, no comma, no # at the beginning.",
+        )
+    for option in ("wan_port", "target_port"):
+        if not 0 < params[option] < 65536:
+            yield f"{option} is {params[option]}", "Use a number from 1 to 65535."
+
+
+__all__ = ("firewall_from", "forward_from", "forward_spec", "run_id_from", "xgs_spec")

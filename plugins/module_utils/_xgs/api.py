@@ -66,23 +66,26 @@ class Firewall:
         self._username = username
         self._password = password
 
-    def get(self, entity: str, name: str | None = None) -> list[ET.Element]:
-        """Records of an entity; with a name, that one or none."""
-        return self.fetch(entity, name).records
+    def get(self, entity: str, name: str | None = None, *, like: str | None = None) -> list[ET.Element]:
+        """Records of an entity; with a name, that one or none; with `like`, those that have it in their name."""
+        return self.fetch(entity, name, like=like).records
 
-    def fetch(self, entity: str, name: str | None = None) -> Answer:
+    def fetch(self, entity: str, name: str | None = None, *, like: str | None = None) -> Answer:
         """As get(), with the body."""
         get = ET.Element("Get")
         wanted = ET.SubElement(get, entity)
-        if name is not None:
-            key = ET.SubElement(ET.SubElement(wanted, "Filter"), "key", name="Name", criteria="=")
-            key.text = name
+        if name is not None or like is not None:
+            criteria = "like" if name is None else "="
+            key = ET.SubElement(ET.SubElement(wanted, "Filter"), "key", name="Name", criteria=criteria)
+            key.text = like if name is None else name
         self.reads += 1
         response, body = self._repeat(lambda: self._ask(get, entity))
         records = [record for record in response.findall(entity) if _is_record(record)]
+        # Some entities ignore the filter (measured).
         if name is not None:
-            # Some entities ignore the filter (measured).
             records = [record for record in records if record.findtext("Name") == name]
+        elif like is not None:
+            records = [record for record in records if like in record.findtext("Name", "")]
         return Answer(records, body)
 
     def _ask(self, get: ET.Element, entity: str) -> tuple[ET.Element, bytes]:

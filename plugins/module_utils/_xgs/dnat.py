@@ -3,10 +3,12 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""Forward one TCP port of the firewall to a host, for the time of a lease, and take it back.
+"""Plans for a forward: open it for the time of a lease, take it back, clear away what is stale.
 
-It takes five objects: host, service, schedule, firewall rule, NAT rule. The NAT rule comes last and goes first, so the
-port is open no longer than need be. What exists with equal content is used, not owned; what we make bears our mark.
+Each run has a firewall rule of its own, its claim, which hangs on a schedule. Hosts, services and the NAT rule are
+shared by all runs that forward the same: the firewall may refuse a second NAT rule for the same address and port (503).
+So the last claim that goes takes the NAT rule with it, and nobody closes another run's port. What exists with equal
+content is used, not owned; what we make bears our mark.
 """
 
 from __future__ import annotations
@@ -18,80 +20,270 @@ import xml.etree.ElementTree as ET
 
 from .api import Firewall, Write
 from .change import Change
-from .errors import XgsError
-from .lease import Lease, mark_of
+from .conflicts import check, forwards, held, interrupted
+from .errors import XgsApiError
+from .forward import Forward, Leg, Parts, firewall_rule, must_be_free, nat_rule, serves
+from .lease import Lease, Mark, mark_of
+from .objects import Objects, alike, element, name_of
+from .runs import has_died
 
 # In the order of removal: what refers before what is referred to (API document, 504).
 ENTITIES = ("NATRule", "FirewallRule", "Schedule", "Services", "IPHost")
-RULES = ENTITIES[:2]
-# Somebody else uses a helper object of ours by now: it stays until the next sweep.
-STILL_USED = (504,)
+NAT, RULE, SCHEDULE = ENTITIES[:3]
+RULES = (NAT, RULE)
+GROUPS = {"IPHost": "IPHostGroup", "Services": "ServiceGroup"}
+IN_USE = 504
+# "A virtual host of the same address and port" (API document, NATRule).
+TAKEN = (503, 504)
+# All runs, instead of one.
+EVERY = "*"
+# What a firewall may show otherwise than it was told, and what differs between two runs.
+NEVER_MIND = ("Name", "Description", "Position", "LinkedFirewallrule", "LogTraffic", "SkipLocalDestined", "Schedule")
 
 
 @dataclasses.dataclass(frozen=True)
-class Forward:
-    """What shall be forwarded.
-
-    target, target_port: IPv4 address and TCP port of the host that answers. zone: where it is, seen from the firewall.
-    port: TCP port on the firewall. wan_host: the host object of the interface, such as #Port2.
-    masquerade: replace the source address; without it only a host answers whose way back is this firewall (measured).
-    lease: seconds.
+class Plan(Change):
+    """holds: objects of ours that the opening needs, in the order of removal. joins: those of other runs among the NAT
+    rules. opened: since when the port is open already. until: when the lease ends. interrupts: web server protection
+    rules without port 80 meanwhile.
     """
 
-    name: str
-    target: str
-    target_port: int = 8080
-    zone: str = "LAN"
-    port: int = 80
-    wan_host: str = "#Port2"
-    masquerade: bool = True
-    lease: int = 900
-
-    def __str__(self) -> str:
-        return f"{self.wan_host}:{self.port} to {self.target}:{self.target_port}"
+    holds: tuple[ET.Element, ...] = ()
+    joins: tuple[str, ...] = ()
+    opened: datetime.datetime | None = None
+    until: datetime.datetime | None = None
+    interrupts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-Objects = t.Dict[str, t.List[ET.Element]]
-
-
-def read_objects(firewall: Firewall) -> Objects:
-    """Everything that a plan looks at: one read for each entity."""
-    return {entity: firewall.get(entity) for entity in ENTITIES}
-
-
-def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.datetime) -> Change:
-    """Open, or leave open what is open as wanted for half of the lease at least; a remainder is cleared away first."""
-    _check(objects, wanted)
-    owned = _owned(objects, wanted.name)
-    # Somebody may use our helper objects by now: those that fit are used on, whatever their mark, and never changed.
-    stale = [element for element in owned if not _fits(element, wanted)]
-    enough = datetime.timedelta(seconds=wanted.lease / 2)
-    if _same(owned, objects, wanted) and all((mark_of(element) or now) >= now + enough for element in stale):
-        return Change({}, {})
-    fresh = _build(_without(objects, stale), wanted, lease)
-    return Change(_listed(stale), _summary(wanted, lease), (*_removals(stale), *fresh))
-
-
-def plan_absent(objects: Objects, name: str) -> Change:
-    """Close: remove what we made under this name, whole, half-made or expired."""
-    owned = _owned(objects, name)
-    return Change(_listed(owned), {}, tuple(_removals(owned)))
-
-
-def plan_swept(objects: Objects, now: datetime.datetime) -> Change:
-    """Remove everything of ours, under whatever name, whose lease is over; and nothing else."""
-    stale = [element for element in _all(objects) if (mark_of(element) or now) < now]
-    return Change(_listed(stale), {}, tuple(_removals(stale)))
-
-
-def _names(name: str) -> dict[str, tuple[str, ...]]:
-    return {
-        "NATRule": (name,),
-        "FirewallRule": (name,),
-        "Schedule": (f"{name}-lease",),
-        "Services": (f"{name}-target", f"{name}-wan"),
-        "IPHost": (f"{name}-target",),
+def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.datetime) -> Plan:
+    """Open, or leave open what this run has open as wanted for half of the lease at least; clear away what is stale."""
+    own = {
+        name_of(rule): rule for rule in objects[RULE] if _is_of(mark_of(rule), lease.run) and _named(rule, wanted.name)
     }
+    opened = next((mark.opened for rule in own.values() if (mark := mark_of(rule))), None)
+    lease = dataclasses.replace(lease, opened=opened or lease.opened)
+    parts = Parts(objects, wanted, lease.description)
+    check(objects, wanted, parts.legs)
+    claims = _claims(objects, wanted, lease, parts, own, now)
+    nats = [_nat(objects, wanted, lease, leg, parts) for leg in parts.legs]
+    stays = [*claims, *nats, *parts.used, *parts.new]
+    rivals = [nat for leg in parts.legs for nat in _rivals(objects, wanted, leg, nats)]
+    mine = [one for one in _all(objects) if _is_own(one, wanted.name, lease.run) or _over(one, now)]
+    gone = _gone(objects, [*mine, *rivals], stays)
+    for nat in rivals:
+        if nat not in gone and (mark := mark_of(nat)):
+            raise held(nat, mark, f"{', '.join(wanted.wan_hosts)}:{wanted.port}")
+    writes = _writes(objects, gone, claims, nats, parts)
+    updated = {write.name for write in writes if write.operation == "update"}
+    old = [own[name] for name in sorted(updated)]
+    fresh = [write.entity for write in writes if write.operation != "remove"]
+    after = {**_summary(wanted, lease), **_listed(fresh)}
+    return Plan(
+        _listed([*gone, *old]),
+        after if writes else {},
+        writes,
+        holds=tuple(one for tag in ENTITIES for one in stays if one.tag == tag and mark_of(one)),
+        joins=tuple(name_of(nat) for nat in nats if objects.find(NAT, name_of(nat)) is nat),
+        opened=None if any(one.tag in RULES and name_of(one) not in updated for one in fresh) else opened,
+        until=min(mark.expires for rule in claims if (mark := mark_of(rule))),
+        interrupts=tuple(interrupted(objects, wanted, parts.legs)),
+        warnings=_warnings(objects, mine, stays, gone),
+    )
+
+
+def plan_absent(objects: Objects, name: str, run: str, now: datetime.datetime, *, left: bool = False) -> Plan:
+    """Close what this run opened under the name, whole, half-made or expired; what another run needs stays.
+
+    left: also what a playbook left open here that has ended.
+    """
+    named = [one for one in _all(objects) if mark_of(one) and _named(one, name)]
+    mine = [
+        one for one in named if _is_of(mark_of(one), run) or _over(one, now) or (left and _left(one)) or one.tag == NAT
+    ]
+    gone = _gone(objects, mine, [])
+    others = [mark for rule in objects[RULE] if rule in named and rule not in gone and (mark := mark_of(rule))]
+    return Plan(
+        _listed(gone),
+        {},
+        tuple(map(removal, gone)),
+        warnings=tuple(
+            f"{mark} has the port open until {mark.expires:%H:%M} UTC; state=absent with run_id {mark.run} ends that"
+            for mark in others
+        ),
+    )
+
+
+def plan_swept(objects: Objects, now: datetime.datetime) -> Plan:
+    """Remove everything of ours, under whatever name, whose lease is over and that nobody needs; and nothing else."""
+    mine = [one for one in _all(objects) if _over(one, now)]
+    gone = _gone(objects, mine, [])
+    return Plan(_listed(gone), {}, tuple(map(removal, gone)), warnings=_warnings(objects, mine, [], gone))
+
+
+def removal(element_: ET.Element) -> Write:
+    return Write("remove", element(element_.tag, {"Name": name_of(element_)}))
+
+
+def carry_out(firewall: Firewall, write: Write) -> bool:
+    """Send a write of a plan. False: it was to be removed, but something that the plan did not see uses it.
+
+    What is gone already answers as what is in use (measured), so that a refused removal is looked up.
+    """
+    try:
+        firewall.send(write)
+    except XgsApiError as error:
+        if write.operation != "remove":
+            if write.entity.tag == NAT and error.code in TAKEN:
+                error.advise(
+                    "Is there another NAT rule for that address and port, be it a disabled one, or a web server"
+                    " protection rule on it?"
+                )
+            raise
+        if firewall.get(write.entity.tag, write.name):
+            if error.code != IN_USE or write.entity.tag in RULES:
+                raise
+            return False
+    return True
+
+
+def claims_of_others(firewall: Firewall, name: str, run: str) -> list[ET.Element]:
+    """Firewall rules of other runs under this name whose lease lasts: one read."""
+    now = firewall.clock.now()
+    return [
+        rule
+        for rule in firewall.get(RULE, like=name)
+        if mark_of(rule) and _named(rule, name) and not _is_of(mark_of(rule), run) and not _over(rule, now)
+    ]
+
+
+def mentions(rule: ET.Element) -> set[str]:
+    """Names of whatever a rule refers to, and some other texts."""
+    return {(child.text or "").strip() for child in rule.iter() if child.tag not in ("Name", "Description")}
+
+
+def _claims(
+    objects: Objects, wanted: Forward, lease: Lease, parts: Parts, own: dict[str, ET.Element], now: datetime.datetime
+) -> list[ET.Element]:
+    """The firewall rules of this run: those that are there, or all of them with a new lease."""
+
+    def rules(schedule: str) -> list[ET.Element]:
+        names = [leg.rule_name(wanted.name, lease.run) for leg in parts.legs]
+        mark = lease.description
+        return [firewall_rule(wanted, leg, parts, name, schedule, mark) for leg, name in zip(parts.legs, names)]
+
+    enough = now + datetime.timedelta(seconds=wanted.lease / 2)
+    there = [own.get(name_of(rule)) for rule in rules("")]
+    lasting = [
+        rule
+        for rule, new in zip(there, rules(""))
+        if rule is not None and alike(rule, new, NEVER_MIND) and not _over(rule, enough)
+    ]
+    schedules = [objects.find(SCHEDULE, rule.findtext("NetworkPolicy/Schedule", "")) for rule in lasting]
+    if len(lasting) == len(there) and None not in schedules:
+        parts.used.extend(schedule for schedule in schedules if schedule is not None)
+        return lasting
+    schedule = parts.use(lease.schedule(wanted.name), lease.equals)
+    fresh = rules(schedule)
+    for rule in fresh:
+        if name_of(rule) not in own:
+            must_be_free(objects, rule)
+    return fresh
+
+
+def _nat(objects: Objects, wanted: Forward, lease: Lease, leg: Leg, parts: Parts) -> ET.Element:
+    """The NAT rule for a family: that of any run of ours under this name, or a new one."""
+    new = nat_rule(wanted, leg, parts, leg.rule_name(wanted.name, lease.run), lease.description)
+    for there in objects[NAT]:
+        if mark_of(there) and _named(there, wanted.name) and alike(there, new, NEVER_MIND):
+            return there
+    taken = objects.find(NAT, name_of(new))
+    if taken is not None and not mark_of(taken):
+        must_be_free(objects, new)
+    return new
+
+
+def _rivals(objects: Objects, wanted: Forward, leg: Leg, nats: list[ET.Element]) -> t.Iterator[ET.Element]:
+    """NAT rules of ours for the same address and port that lead elsewhere."""
+    for nat in objects[NAT]:
+        if mark_of(nat) and nat not in nats and forwards(objects, nat, leg, wanted.port):
+            yield nat
+
+
+def _writes(
+    objects: Objects, gone: list[ET.Element], claims: list[ET.Element], nats: list[ET.Element], parts: Parts
+) -> tuple[Write, ...]:
+    """NAT rules come last and go first, so the port is open no longer than need be."""
+    rules = [rule for rule in claims if objects.find(RULE, name_of(rule)) is not rule]
+    return (
+        *(removal(one) for one in gone if one.tag in RULES),
+        *(Write("add", one) for tag in reversed(ENTITIES) for one in parts.new if one.tag == tag),
+        *(Write("update" if objects.find(RULE, name_of(rule)) is not None else "add", rule) for rule in rules),
+        *(removal(one) for one in gone if one.tag not in RULES),
+        *(Write("add", nat) for nat in nats if objects.find(NAT, name_of(nat)) is not nat),
+    )
+
+
+def _gone(objects: Objects, mine: list[ET.Element], stays: list[ET.Element]) -> list[ET.Element]:
+    """What can be removed of mine and of what that refers to, in the order of removal: all that nobody needs.
+
+    stays: what shall be there afterwards, as it shall be then.
+    """
+    kept = {name_of(rule) for rule in stays if rule.tag == RULE}
+    old = [rule for rule in mine if rule.tag == RULE]
+    rules = [rule for rule in old if name_of(rule) not in kept]
+    claims = [rule for rule in objects[RULE] if mark_of(rule) and rule not in old]
+    nats = [
+        nat
+        for nat in objects[NAT]
+        if mark_of(nat)
+        and nat not in stays
+        and (nat in mine or any(serves(rule, nat) for rule in old))
+        and not any(serves(rule, nat) for rule in claims)
+    ]
+    left = [one for tag in RULES for one in objects[tag] if one not in old and one not in nats]
+    needed = _mentioned([*left, *(one for one in stays if one.tag in RULES)])
+    freed = _mentioned([*old, *nats])
+    helpers = [
+        one
+        for tag in ENTITIES[2:]
+        for one in objects[tag]
+        if mark_of(one)
+        and one not in stays
+        and (one in mine or name_of(one) in freed)
+        and name_of(one) not in needed
+        and not _grouped(objects, one)
+    ]
+    return [*nats, *rules, *helpers]
+
+
+def _mentioned(rules: t.Iterable[ET.Element]) -> set[str]:
+    return set().union(*map(mentions, rules))
+
+
+def _grouped(objects: Objects, one: ET.Element) -> bool:
+    return (
+        objects.complete and one.tag in GROUPS and any(name_of(one) in mentions(it) for it in objects[GROUPS[one.tag]])
+    )
+
+
+def _warnings(
+    objects: Objects, mine: list[ET.Element], stays: list[ET.Element], gone: list[ET.Element]
+) -> tuple[str, ...]:
+    """What is stale but stays, because somebody else uses it."""
+    theirs = _mentioned(rule for tag in RULES for rule in objects[tag] if mark_of(rule) is None)
+    return tuple(
+        still_used(one)
+        for one in mine
+        if one.tag not in RULES
+        and one not in gone
+        and one not in stays
+        and (name_of(one) in theirs or _grouped(objects, one))
+    )
+
+
+def still_used(one: ET.Element) -> str:
+    return f"{one.tag} '{name_of(one)}' stays, because something that this collection did not make uses it"
 
 
 def _all(objects: Objects) -> t.Iterator[ET.Element]:
@@ -99,191 +291,35 @@ def _all(objects: Objects) -> t.Iterator[ET.Element]:
         yield from objects[entity]
 
 
-def _owned(objects: Objects, name: str) -> list[ET.Element]:
-    """Our objects of this name. Raises XgsError when somebody else's object bears one of the names."""
-    names = _names(name)
-    found = [element for element in _all(objects) if element.findtext("Name") in names[element.tag]]
-    for element in found:
-        if mark_of(element) is None:
-            raise XgsError(
-                f"there is a {element.tag} '{element.findtext('Name')}' that this collection did not make",
-                remedy="Rename it, or set another name for the port forward.",
-            )
-    return found
+def _over(one: ET.Element, when: datetime.datetime) -> bool:
+    """Whether it is ours, and its lease has ended by then, or its window's process has."""
+    mark = mark_of(one)
+    return mark is not None and (mark.expires < when or has_died(mark.owner, mark.run))
 
 
-def _without(objects: Objects, gone: list[ET.Element]) -> Objects:
-    return {entity: [element for element in objects[entity] if element not in gone] for entity in ENTITIES}
+def _left(one: ET.Element) -> bool:
+    """Whether a playbook that ended on this machine left it open."""
+    mark = mark_of(one)
+    return mark is not None and has_died(mark.owner, mark.run, windows_only=False)
 
 
-def _removals(elements: t.Iterable[ET.Element]) -> t.Iterator[Write]:
-    for element in elements:
-        entity = ET.Element(element.tag)
-        ET.SubElement(entity, "Name").text = element.findtext("Name")
-        yield Write("remove", entity, satisfied_by=() if element.tag in RULES else STILL_USED)
+def _is_of(mark: Mark | None, run: str) -> bool:
+    return mark is not None and run in (EVERY, mark.run)
 
 
-def _check(objects: Objects, wanted: Forward) -> None:
-    """Conflicts that are known before anything is written."""
-    hosts = [host.findtext("Name", "") for host in objects["IPHost"]]
-    if wanted.wan_host not in hosts:
-        system = ", ".join(sorted(name for name in hosts if name.startswith("#")))
-        raise XgsError(
-            f"there is no host object '{wanted.wan_host}'",
-            remedy=f"Set wan_host to the interface that the names point to: {system}." if system else "Set wan_host.",
-        )
-    services = {name for name in map(_tcp_service(wanted.port), objects["Services"]) if name}
-    for rule in objects["NATRule"]:
-        if rule.findtext("Name") == wanted.name or rule.findtext("Status") != "Enable":
-            continue
-        networks = {element.text for element in rule.findall("OriginalDestinationNetworks/Network")}
-        ports = {element.text for element in rule.findall("OriginalServices/Service")}
-        if wanted.wan_host in networks and ports & services:
-            raise XgsError(
-                f"the NAT rule '{rule.findtext('Name')}' forwards {wanted.wan_host}:{wanted.port} already",
-                remedy="Remove or disable it, or serve /.well-known/acme-challenge/ on the host that it leads to.",
-            )
+def _is_own(one: ET.Element, name: str, run: str) -> bool:
+    return _is_of(mark_of(one), run) and _named(one, name)
 
 
-def _build(objects: Objects, wanted: Forward, lease: Lease) -> list[Write]:
-    """The writes that open, over what can be used of what is there."""
-    names = _names(wanted.name)
-    host = _reuse(objects["IPHost"], lambda element: wanted.target if _is_host(element, wanted.target) else None)
-    target = _reuse(objects["Services"], _tcp_service(wanted.target_port))
-    wan = _reuse(objects["Services"], _tcp_service(wanted.port))
-    schedule = _reuse(objects["Schedule"], lease.equals)
-    mark = lease.description
-    new: list[ET.Element] = []
-    if host is None:
-        host = names["IPHost"][0]
-        new.append(
-            _element("IPHost", Name=host, Description=mark, IPFamily="IPv4", HostType="IP", IPAddress=wanted.target)
-        )
-    if target is None:
-        target = names["Services"][0]
-        new.append(_service(target, wanted.target_port, mark))
-    if wan is None:
-        wan = target if wanted.port == wanted.target_port else names["Services"][1]
-        if wan != target:
-            new.append(_service(wan, wanted.port, mark))
-    if schedule is None:
-        schedule = names["Schedule"][0]
-        new.append(lease.schedule(schedule))
-    new.append(_firewall_rule(wanted, mark, schedule, host, sorted({wan, target})))
-    new.append(_nat_rule(wanted, mark, host, wan, target))
-    return [Write("add", element) for element in new]
-
-
-def _reuse(elements: t.Iterable[ET.Element], fits: t.Callable[[ET.Element], t.Any]) -> str | None:
-    """Name of an existing object of the same content. An equal one must not be made again (503)."""
-    return next((element.findtext("Name") for element in elements if fits(element)), None)
-
-
-def _is_host(element: ET.Element, address: str) -> bool:
-    return element.findtext("HostType") == "IP" and element.findtext("IPAddress") == address
-
-
-def _fits(element: ET.Element, wanted: Forward) -> bool:
-    """Whether it is a host or service as the forward needs it."""
-    ports = (wanted.port, wanted.target_port)
-    return _is_host(element, wanted.target) or any(_tcp_service(port)(element) for port in ports)
-
-
-def _tcp_service(port: int) -> t.Callable[[ET.Element], str | None]:
-    """A test for services that are this TCP port and nothing else; gives their name."""
-
-    def name_of(element: ET.Element) -> str | None:
-        details = element.findall("ServiceDetails/ServiceDetail")
-        if len(details) != 1 or details[0].findtext("Protocol") != "TCP":
-            return None
-        return element.findtext("Name") if details[0].findtext("DestinationPort") == str(port) else None
-
-    return name_of
-
-
-def _service(name: str, port: int, mark: str) -> ET.Element:
-    service = _element("Services", Name=name, Description=mark, Type="TCPorUDP")
-    detail = ET.SubElement(ET.SubElement(service, "ServiceDetails"), "ServiceDetail")
-    for tag, text in {"SourcePort": "1:65535", "DestinationPort": str(port), "Protocol": "TCP"}.items():
-        ET.SubElement(detail, tag).text = text
-    return service
-
-
-def _firewall_rule(wanted: Forward, mark: str, schedule: str, host: str, services: list[str]) -> ET.Element:
-    """Both services and both hosts: whether the rule is matched before or after translation is not documented."""
-    rule = _element(
-        "FirewallRule",
-        Name=wanted.name,
-        Description=mark,
-        IPFamily="IPv4",
-        Status="Enable",
-        Position="Top",
-        PolicyType="Network",
-    )
-    policy = ET.SubElement(rule, "NetworkPolicy")
-    for tag, text in {"Action": "Accept", "LogTraffic": "Enable", "SkipLocalDestined": "Disable"}.items():
-        ET.SubElement(policy, tag).text = text
-    _list(policy, "SourceZones", "Zone", ["WAN"])
-    _list(policy, "DestinationZones", "Zone", [wanted.zone])
-    ET.SubElement(policy, "Schedule").text = schedule
-    _list(policy, "DestinationNetworks", "Network", [wanted.wan_host, host])
-    _list(policy, "Services", "Service", services)
-    return rule
-
-
-def _nat_rule(wanted: Forward, mark: str, host: str, wan: str, target: str) -> ET.Element:
-    rule = _element(
-        "NATRule",
-        Name=wanted.name,
-        Description=mark,
-        IPFamily="IPv4",
-        Status="Enable",
-        Position="Top",
-        LinkedFirewallrule="None",
-        TranslatedSource="MASQ" if wanted.masquerade else "Original",
-    )
-    _list(rule, "OriginalDestinationNetworks", "Network", [wanted.wan_host])
-    ET.SubElement(rule, "TranslatedDestination").text = host
-    _list(rule, "OriginalServices", "Service", [wan])
-    ET.SubElement(rule, "TranslatedService").text = target
-    return rule
-
-
-def _same(owned: list[ET.Element], objects: Objects, wanted: Forward) -> bool:
-    """Whether both rules are there and lead where they shall, judged by what they refer to."""
-    rules = {element.tag: element for element in owned if element.tag in RULES}
-    if len(rules) != 2:
+def _named(one: ET.Element, name: str) -> bool:
+    """Whether it belongs to the forward of this name, and not to one whose name begins with it."""
+    mark = mark_of(one)
+    rest = name_of(one)[len(name) + 1 :]
+    if mark is None or not name_of(one).startswith(f"{name}-"):
         return False
-    nat, rule = rules["NATRule"], rules["FirewallRule"]
-    hosts = {element.findtext("Name"): element for element in objects["IPHost"]}
-    target = hosts.get(nat.findtext("TranslatedDestination"))
-    services = {
-        port: {_tcp_service(port)(element) for element in objects["Services"]}
-        for port in (wanted.port, wanted.target_port)
-    }
-    return (
-        target is not None
-        and _is_host(target, wanted.target)
-        and nat.findtext("OriginalDestinationNetworks/Network") == wanted.wan_host
-        and nat.findtext("OriginalServices/Service") in services[wanted.port]
-        and nat.findtext("TranslatedService") in services[wanted.target_port]
-        and nat.findtext("TranslatedSource") == ("MASQ" if wanted.masquerade else "Original")
-        and {nat.findtext("Status"), rule.findtext("Status")} == {"Enable"}
-        and rule.findtext("NetworkPolicy/DestinationZones/Zone") == wanted.zone
-    )
-
-
-def _element(tag: str, **children: str) -> ET.Element:
-    element = ET.Element(tag)
-    for child, text in children.items():
-        ET.SubElement(element, child).text = text
-    return element
-
-
-def _list(parent: ET.Element, tag: str, item: str, texts: t.Iterable[str]) -> None:
-    outer = ET.SubElement(parent, tag)
-    for text in texts:
-        ET.SubElement(outer, item).text = text
+    if one.tag in RULES:
+        return rest in (mark.run, f"{mark.run}-6")
+    return not set(rest) - set("0123456789abcdef.-tcpi")
 
 
 def _summary(wanted: Forward, lease: Lease) -> dict[str, t.Any]:
@@ -296,7 +332,24 @@ def _summary(wanted: Forward, lease: Lease) -> dict[str, t.Any]:
 
 
 def _listed(elements: t.Iterable[ET.Element]) -> dict[str, t.Any]:
-    return {f"{element.tag} {element.findtext('Name')}": element.findtext("Description") for element in elements}
+    return {f"{one.tag} {name_of(one)}": one.findtext("Description") for one in elements}
 
 
-__all__ = ("Forward", "Objects", "plan_absent", "plan_present", "plan_swept", "read_objects")
+__all__ = (
+    "ENTITIES",
+    "EVERY",
+    "IN_USE",
+    "NAT",
+    "RULE",
+    "RULES",
+    "Forward",
+    "Plan",
+    "carry_out",
+    "claims_of_others",
+    "mentions",
+    "plan_absent",
+    "plan_present",
+    "plan_swept",
+    "removal",
+    "still_used",
+)

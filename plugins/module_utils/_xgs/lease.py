@@ -7,6 +7,10 @@
 
 The firewall counts in its own time zone and in quarters of an hour (API document, Schedule), so a lease ends at the
 first quarter after the time asked for.
+
+Two things such a Schedule cannot express, because it knows local times and no time past 23:59 (API document): a lease
+across midnight may not match in the day's last minute, and where the clocks are set back, one that ended in the hour
+that comes twice matches again an hour later, if nobody has cleared it away by then.
 """
 
 from __future__ import annotations
@@ -19,29 +23,52 @@ import zoneinfo
 
 from .api import Firewall
 from .errors import XgsError
+from .objects import element
 
 QUARTER = datetime.timedelta(minutes=15)
 HOUR = datetime.timedelta(hours=1)
-_MARK = re.compile(r"certfleet: run=(?P<run>\S+) expires=(?P<expires>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
+FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_MARK = re.compile(
+    r"certfleet: (?:owner=(?P<owner>\S+) )?run=(?P<run>\S+) (?:opened=(?P<opened>\S+) )?"
+    r"expires=(?P<expires>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """What the description of an object of ours says. opened, expires: aware, UTC."""
+
+    owner: str
+    run: str
+    opened: datetime.datetime | None
+    expires: datetime.datetime
+
+    def __str__(self) -> str:
+        return f"run {self.run} of {self.owner or 'somebody'}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Lease:
-    """start, end: aware, in the firewall's time zone, on quarters of an hour. run: who opened it."""
+    """start, end: aware, in the firewall's time zone, on quarters of an hour.
+
+    owner: who opens, without blanks. run: tells two openings apart. opened: when this one began, aware.
+    """
 
     start: datetime.datetime
     end: datetime.datetime
     run: str
+    owner: str
+    opened: datetime.datetime
 
     @property
     def until(self) -> str:
         """The end in UTC, ISO 8601."""
-        return f"{self.end.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+        return utc(self.end)
 
     @property
     def description(self) -> str:
         """Stands in each object that we make: whose it is, and from when on anybody may remove it."""
-        return f"certfleet: run={self.run} expires={self.until}"
+        return f"certfleet: owner={self.owner} run={self.run} opened={utc(self.opened)} expires={self.until}"
 
     def details(self) -> dict[str, str]:
         """The times of a Schedule. One that crosses midnight is bounded by its dates alone."""
@@ -56,35 +83,37 @@ class Lease:
             "StopTime": slot[1],
         }
 
-    def schedule(self, name: str) -> ET.Element:
-        schedule = ET.Element("Schedule")
-        for tag, text in {"Name": name, "Description": self.description, "Type": "OneTime"}.items():
-            ET.SubElement(schedule, tag).text = text
+    def schedule(self, prefix: str) -> ET.Element:
+        """Named by its times, so that another lease of the same times uses it too."""
         times = self.details()
-        outer = ET.SubElement(schedule, "ScheduleDetails")
-        for tag in ("StartDate", "EndDate"):
-            ET.SubElement(outer, tag).text = times[tag]
-        inner = ET.SubElement(outer, "ScheduleDetail")
-        for tag in ("Days", "StartTime", "StopTime"):
-            ET.SubElement(inner, tag).text = times[tag]
-        return schedule
+        return element(
+            "Schedule",
+            {
+                "Name": f"{prefix}-{self.start:%m%d%H%M}-{self.end:%m%d%H%M}",
+                "Description": self.description,
+                "Type": "OneTime",
+                "ScheduleDetails": {
+                    **{tag: times[tag] for tag in ("StartDate", "EndDate")},
+                    "ScheduleDetail": {tag: times[tag] for tag in ("Days", "StartTime", "StopTime")},
+                },
+            },
+        )
 
     def equals(self, schedule: ET.Element) -> bool:
         """Whether an existing Schedule has the very same times; the firewall allows only one of them (503)."""
         return schedule.findtext("Type") == "OneTime" and all(
-            (element := schedule.find(f".//{tag}")) is not None and element.text == text
-            for tag, text in self.details().items()
+            schedule.findtext(f".//{tag}") == text for tag, text in self.details().items()
         )
 
 
-def lease(now: datetime.datetime, seconds: float, zone: datetime.tzinfo, run: str) -> Lease:
+def lease(now: datetime.datetime, seconds: float, zone: datetime.tzinfo, run: str, owner: str) -> Lease:
     """now: aware. seconds: how long the opening is needed at the most."""
     start = _floor(now).astimezone(zone)
     end = (_floor(now + datetime.timedelta(seconds=seconds)) + QUARTER).astimezone(zone)
     if start.utcoffset() != end.utcoffset():
         # The clocks change meanwhile: an hour comes twice, or not at all. Have it within the lease.
         start, end = start - HOUR, end + HOUR
-    return Lease(start, end, run)
+    return Lease(start, end, run, owner, now)
 
 
 def _floor(moment: datetime.datetime) -> datetime.datetime:
@@ -92,16 +121,25 @@ def _floor(moment: datetime.datetime) -> datetime.datetime:
     return moment.replace(minute=moment.minute - moment.minute % 15, second=0, microsecond=0)
 
 
-def mark_of(element: ET.Element) -> datetime.datetime | None:
-    """When the lease in an object's description ends (aware, UTC); None: it is not an object of ours."""
-    match = _MARK.search(element.findtext("Description") or "")
-    if not match:
+def utc(moment: datetime.datetime) -> str:
+    """ISO 8601."""
+    return f"{moment.astimezone(datetime.timezone.utc):{FORMAT}}"
+
+
+def mark_of(record: ET.Element) -> Mark | None:
+    """What an object's description says of whose it is; None: it is not an object of ours."""
+    match = _MARK.search(record.findtext("Description") or "")
+    expires = _moment(match["expires"]) if match else None
+    if not match or not expires:
         return None
+    return Mark(match["owner"] or "", match["run"], _moment(match["opened"]), expires)
+
+
+def _moment(text: str | None) -> datetime.datetime | None:
     try:
-        expires = datetime.datetime.strptime(match["expires"], "%Y-%m-%dT%H:%M:%SZ")
+        return datetime.datetime.strptime(text or "", FORMAT).replace(tzinfo=datetime.timezone.utc)
     except ValueError:
         return None
-    return expires.replace(tzinfo=datetime.timezone.utc)
 
 
 def read_time_zone(firewall: Firewall) -> datetime.tzinfo:
@@ -116,4 +154,4 @@ def read_time_zone(firewall: Firewall) -> datetime.tzinfo:
         ) from error
 
 
-__all__ = ("Lease", "lease", "mark_of", "read_time_zone")
+__all__ = ("Lease", "Mark", "lease", "mark_of", "read_time_zone", "utc")

@@ -14,19 +14,47 @@ import signal
 import threading
 import types
 import typing as t
-import uuid
+import xml.etree.ElementTree as ET
 
 from .._clock import Deadline
 from .._errors import CertfleetError, stage
-from .api import Firewall
-from .change import Change
-from .dnat import Forward, Objects, plan_absent, plan_present, plan_swept, read_objects
+from .api import Firewall, Write
+from .dnat import (
+    NAT,
+    RULE,
+    RULES,
+    Forward,
+    Plan,
+    carry_out,
+    claims_of_others,
+    mentions,
+    plan_absent,
+    plan_present,
+    removal,
+)
+from .errors import NO_RIGHT, XgsAccessError, XgsApiError, XgsError
+from .forward import serves
 from .lease import lease, read_time_zone
+from .objects import Objects, name_of
+from .runs import this_owner, window_run
+
+# Refusals that another run at work on the same objects explains: look again.
+RACES = (501, 502, 503, 504)
+TRIES = 3
 
 
-def new_run_id() -> str:
-    """Tells the objects of one run from those of another."""
-    return uuid.uuid4().hex[:8]
+@contextlib.contextmanager
+def explained() -> t.Iterator[None]:
+    """Which rights it takes stands in no answer of the firewall."""
+    try:
+        yield
+    except XgsApiError as error:
+        if error.code == NO_RIGHT:
+            error.advise(
+                "A port takes Read-Write on Objects and on Firewall, and Read-Only on System > Other system"
+                " configuration (the time zone)."
+            )
+        raise
 
 
 @dataclasses.dataclass
@@ -38,65 +66,138 @@ class Window:
 
     firewall: Firewall
     forward: Forward
-    run: str = dataclasses.field(default_factory=new_run_id)
+    run: str = dataclasses.field(default_factory=window_run)
+    owner: str = dataclasses.field(default_factory=this_owner)
     # Seconds for which closing is tried anew while the firewall does not answer; then the lease has to do it.
     patience: float = 60.0
     opened_at: datetime.datetime | None = None
     closed_at: datetime.datetime | None = None
     seconds: float = 0.0
+    # What the last opening relies upon; known once it is complete.
+    holds: tuple[ET.Element, ...] = ()
 
-    def plan(self) -> Change:
+    def plan(self) -> Plan:
         """What opening would write, after what other runs left behind."""
-        return self._plan(read_objects(self.firewall))
-
-    def _plan(self, objects: Objects) -> Change:
         now = self.firewall.clock.now()
-        ends = lease(now, self.forward.lease, read_time_zone(self.firewall), self.run)
-        return plan_present(objects, self.forward, ends, now)
+        with explained():
+            ends = lease(now, self.forward.lease, read_time_zone(self.firewall), self.run, self.owner)
+            return plan_present(Objects(self.firewall), self.forward, ends, now)
 
     @contextlib.contextmanager
     def __call__(self) -> t.Iterator[None]:
         """Raises CertfleetError of stage "open" or "close"."""
         with stage("open"):
-            change = self._plan(self._sweep())
+            plan = self.plan()
         try:
             with stage("open"):
-                for write in change.writes:
-                    # Broken off, it may be carried out when _close() has looked already.
-                    with _undisturbed():
-                        self.firewall.send(write)
-            self.opened_at, self.closed_at = self.firewall.clock.now(), None
+                self.open(plan)
             yield
         finally:
             with _undisturbed():
-                self._close()
+                self.close()
             if self.opened_at and self.closed_at:
                 self.seconds += (self.closed_at - self.opened_at).total_seconds()
 
-    def _sweep(self) -> Objects:
-        """Clear away what runs that were killed left behind, once their lease is over; what is there then."""
-        objects = read_objects(self.firewall)
-        change = plan_swept(objects, self.firewall.clock.now())
-        if not change.changed:
-            return objects
-        change.apply(self.firewall)
-        return read_objects(self.firewall)
+    def open(self, plan: Plan) -> None:
+        """Carry out a plan; a new one, when it turns out that another run did something meanwhile."""
+        self.holds = ()
+        for _try in range(TRIES):
+            done: list[Write] = []
+            try:
+                send_all(self.firewall, plan.writes, done.append)
+                if all(self.firewall.get(NAT, name) for name in plan.joins):
+                    self.opened_at, self.closed_at = plan.opened or self.firewall.clock.now(), None
+                    self.holds = plan.holds
+                    return
+                plan = self.plan()
+            except XgsApiError as error:
+                plan = self._plan_after(error, plan.writes[len(done) :])
+        raise XgsError("other runs are at work on the port, one after the other", remedy="Run again.")
 
-    def _close(self) -> None:
+    def _plan_after(self, error: XgsApiError, left: tuple[Write, ...]) -> Plan:
+        """A plan that takes account of what another run did. Raises the error when none did anything."""
+        if error.code not in RACES:
+            raise error
+        plan = self.plan()
+        if list(map(str, plan.writes)) == list(map(str, left)):
+            raise error
+        return plan
+
+    def close(self) -> None:
+        """Close, and clear away what no other run needs. Raises CertfleetError of stage "close"."""
         failure = CertfleetError("there was no time to close")
         with stage("close"):
             for _try in Deadline(self.firewall.clock, self.patience).tries((2.0, 4.0, 8.0, 16.0, 30.0)):
                 try:
-                    for write in plan_absent(read_objects(self.firewall), self.forward.name).writes:
-                        self.firewall.send(write)
-                        # The NAT rule goes first; from then on nothing is forwarded.
-                        self.closed_at = self.closed_at or self.firewall.clock.now()
-                    break
+                    return self._take_back()
                 except CertfleetError as error:
                     failure = error
-            else:
-                failure.advise("Until the lease ends the port stays open; xgs_dnat_port with state=absent closes it.")
-                raise failure
+                if isinstance(failure, XgsAccessError):
+                    # Never a second time: that may lock the account.
+                    break
+            failure.advise(
+                "Until the lease ends the port stays open; xgs_dnat_port with state=absent and run_id"
+                f" {self.run} closes it."
+            )
+            raise failure
+
+    def _take_back(self) -> None:
+        holds, self.holds = self.holds, ()
+        if holds:
+            self._withdraw(holds)
+        else:
+            self._clear()
+
+    def _withdraw(self, holds: tuple[ET.Element, ...]) -> None:
+        """Take back what the opening relied upon, reading no more than who else is there.
+
+        Where others are, the own claim goes first: of two that close at once one then sees that it is the last.
+        """
+        others = self._others()
+        if others:
+            self._remove([one for one in holds if one.tag == RULE])
+            holds = tuple(one for one in holds if one.tag != RULE)
+            others = self._others()
+        needed: set[str] = set().union(*map(mentions, others))
+        nats = [one for one in holds if one.tag == NAT and not any(serves(rule, one) for rule in others)]
+        self._remove([*nats, *(one for one in holds if one.tag != NAT and name_of(one) not in needed)])
+        # One that joined in between has looked for the NAT rule already: it shall find it again.
+        late = self._others() if nats else []
+        self._send([Write("add", one) for one in nats if any(serves(rule, one) for rule in late)])
+
+    def _clear(self) -> None:
+        """Remove what there is of this run: after a failure nobody knows what was carried out."""
+        objects = Objects(self.firewall, like=self.forward.name)
+        self._send(plan_absent(objects, self.forward.name, self.run, self.firewall.clock.now()).writes)
+
+    def _others(self) -> list[ET.Element]:
+        return claims_of_others(self.firewall, self.forward.name, self.run)
+
+    def _remove(self, elements: t.Iterable[ET.Element]) -> None:
+        self._send(map(removal, elements))
+
+    def _send(self, writes: t.Iterable[Write]) -> None:
+        send_all(self.firewall, writes, self._taken_back)
+
+    def _taken_back(self, write: Write) -> None:
+        """From the first rule that is removed on, nothing is forwarded for us."""
+        if write.operation == "remove" and write.entity.tag in RULES:
+            self.closed_at = self.closed_at or self.firewall.clock.now()
+
+
+def send_all(
+    firewall: Firewall, writes: t.Iterable[Write], sent: t.Callable[[Write], None] = lambda write: None
+) -> list[Write]:
+    """Send the writes of a plan; gives the removals that were refused, because somebody else uses the object."""
+    left = []
+    with explained():
+        for write in writes:
+            # Broken off, it may be carried out when close() has looked already.
+            with _undisturbed():
+                if not carry_out(firewall, write):
+                    left.append(write)
+            sent(write)
+    return left
 
 
 class Interrupted(BaseException):
@@ -115,12 +216,14 @@ _guard = _Guard()
 
 @contextlib.contextmanager
 def _undisturbed() -> t.Iterator[None]:
-    """A signal that comes meanwhile takes effect at the end of the block."""
-    _guard.busy = True
+    """A signal that comes meanwhile takes effect at the end of the block; of the outer one, where they are nested."""
+    outer, _guard.busy = _guard.busy, True
     try:
         yield
     finally:
-        _guard.busy = False
+        _guard.busy = outer
+    if outer:
+        return
     waiting, _guard.waiting = _guard.waiting, None
     if waiting is not None:
         raise waiting
@@ -156,4 +259,4 @@ def orderly_end() -> t.Iterator[None]:
             signal.signal(number, handler)
 
 
-__all__ = ("Interrupted", "Window", "new_run_id", "orderly_end")
+__all__ = ("Interrupted", "Window", "explained", "orderly_end", "send_all")

@@ -197,7 +197,7 @@ def test_f34_interrupted_while_the_port_opens(site: Site, gate: Gate, writes: in
 
 def test_f34_interrupted_while_the_port_closes(site: Site, gate: Gate) -> None:
     """It closes all the same, and the next run finalises what has been validated."""
-    site.box.settings(latency={"read": 0.3})
+    site.box.settings(latency={"write": 0.3})
     with site.start() as process:
         assert gate.arrived.wait(PATIENCE)
         opened = site.box.reads

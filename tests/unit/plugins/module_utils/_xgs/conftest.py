@@ -35,6 +35,30 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     return make_tls(tmp_path_factory.mktemp("tls"), names=("fw.example.com",))
 
 
+class Responder(http.server.BaseHTTPRequestHandler):
+    """Tells who asks."""
+
+    def do_GET(self) -> None:
+        body = f"you are {self.client_address[0]}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def responder() -> Iterator[int]:
+    """Port of a web server in the firewalls' LAN."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Responder)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
 @dataclass
 class Canned:
     """An HTTPS server that answers every request with the same body."""

@@ -34,7 +34,7 @@ ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Ameri
 
 
 def made(now: datetime.datetime, seconds: float, zone: str) -> Lease:
-    return lease(now, seconds, zoneinfo.ZoneInfo(zone), "run1")
+    return lease(now, seconds, zoneinfo.ZoneInfo(zone), "run1", "me@here")
 
 
 def active(made_: Lease, zone: str, moment: datetime.datetime) -> bool:
@@ -72,7 +72,7 @@ def test_the_mark_tells_when_it_is_over(now: datetime.datetime, seconds: int, zo
     made_ = made(now, seconds, zone)
     schedule = made_.schedule("s")
     # By the instant: Python calls no time in a repeated hour equal to one of another zone.
-    assert mark_of(schedule).timestamp() == made_.end.timestamp()
+    assert mark_of(schedule).expires.timestamp() == made_.end.timestamp()
     assert made_.equals(schedule)
     assert not made(now + datetime.timedelta(days=2), seconds, zone).equals(schedule)
 
@@ -136,7 +136,14 @@ def test_marks(description: str | None, ends: datetime.datetime | None) -> None:
     element = ET.Element("IPHost")
     if description is not None:
         ET.SubElement(element, "Description").text = description
-    assert mark_of(element) == ends
+    mark = mark_of(element)
+    assert (mark and mark.expires) == ends
+
+
+def test_a_mark_tells_whose_it_is_and_since_when() -> None:
+    now = datetime.datetime(2026, 6, 1, 10, 7, 30, tzinfo=UTC)
+    mark = mark_of(made(now, 900, "Europe/Berlin").schedule("s"))
+    assert (mark.owner, mark.run, mark.opened) == ("me@here", "run1", now)
 
 
 def test_the_zone_is_the_firewalls(box: Box) -> None:
