@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from emulator.personas import LATEST, PERSONAS
 from lab import collection
 from lab.island import Island, NoIsland
 from lab.pebble import TOOLS, AcmeCa
@@ -27,11 +28,22 @@ hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--firmware",
+        default=",".join(PERSONAS) if os.environ.get("CI") else LATEST,
+        metavar="A,B",
+        help=f"on which the end-to-end tests run, of {', '.join(PERSONAS)} (default: %(default)s; with CI set, all)",
+    )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`@pytest.mark.planes("loopback", "namespaces")`: the test runs on each."""
     marker = metafunc.definition.get_closest_marker("planes")
     if marker:
         metafunc.parametrize("plane", marker.args, indirect=True)
+    if "firmware" in metafunc.fixturenames:
+        metafunc.parametrize("firmware", metafunc.config.getoption("firmware").split(","))
 
 
 @pytest.fixture
