@@ -22,8 +22,9 @@ from .errors import XgsConnectionError
 from .trust import Mistrust, digests, refused, unverifying_context, verifying_context
 
 PATH = "/webconsole/APIController"
-# A Get of all certificate authorities carries some hundred certificates: well under a megabyte.
-MAX_BODY = 32 * 1024 * 1024
+# A Get of all certificate authorities carries some hundred certificates, well under a megabyte; one of a thousand
+# firewall rules some three. What an XML parser makes of a body may take twenty times its size.
+MAX_BODY = 16 * 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
