@@ -219,7 +219,8 @@ def _pool_class() -> t.Any:
                 # ValueError: the name does not match, as older releases say it.
                 raise Mistrust(error) from error
             except TimeoutError:
-                raise urllib3.exceptions.ConnectTimeoutError(self, "no TLS handshake") from None
+                reason = TimeoutError(f"it is open, but there was no TLS handshake within {self.timeout:g} s")
+                raise urllib3.exceptions.ConnectTimeoutError(self, str(reason)) from reason
             if self._pins is not None:
                 shown = hashlib.sha256(t.cast(t.Any, self.sock).getpeercert(binary_form=True)).hexdigest()
                 if shown not in self._pins:
