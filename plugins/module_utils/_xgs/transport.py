@@ -112,7 +112,7 @@ class Transport:
     def _refused(self, mistrust: Mistrust) -> XgsConnectionError:
         endpoint = self.endpoint
         shown = probe(endpoint.host, endpoint.port, endpoint.server_name, endpoint.connect_timeout)
-        return refused(endpoint, mistrust, len(self._pins), shown)
+        return refused(endpoint, mistrust, bool(self._pins), shown)
 
     def _pools(self) -> t.Iterator[t.Any]:
         """The ways in which the certificate may be trusted, in the order of trial."""

@@ -57,15 +57,14 @@ def digests(fingerprint: str | None) -> set[str]:
     return set(found)
 
 
-def refused(endpoint: object, mistrust: Mistrust, pins: int, shown: Served) -> XgsConnectionError:
-    """What to tell a user whose firewall is not trusted. pins: how many there are; shown: what it shows."""
+def refused(endpoint: object, mistrust: Mistrust, pinned: bool, shown: Served) -> XgsConnectionError:
+    """What to tell a user whose firewall is not trusted. pinned: whether any pin is set; shown: what it shows."""
     if shown.certificate is None:
         problem = f"{endpoint} does not speak TLS: {shown.problem or mistrust}"
         return XgsConnectionError(problem, remedy=_PORT, sent=False)
-    pinned = f"; it is none of the {pins} pinned" if pins else ""
     remedy = _REMEDIES.get(mistrust.code, "Set ca_path to the authority that issued it;").format(_names(shown))
     return XgsConnectionError(
-        f"{endpoint} shows a TLS certificate that is not trusted: {mistrust}{pinned}",
+        f"{endpoint} shows a TLS certificate that is not trusted: {mistrust}{'; nor is it pinned' if pinned else ''}",
         remedy=f"{remedy} {_COMPARE.format(shown.fingerprint)}",
         sent=False,
     )
