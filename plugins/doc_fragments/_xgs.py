@@ -40,18 +40,29 @@ options:
     type: path
   fingerprint:
     description:
-      - SHA-256 of the firewall's certificate, hexadecimal. Such a certificate is accepted although no authority vouches for it;
-        one that verifies the ordinary way is accepted as well, so that the pin may stay when the certificate is replaced.
+      - SHA-256 of the firewall's certificate, hexadecimal, in any case, with or without colons. Such a certificate is accepted
+        although no authority vouches for it; one that verifies the ordinary way is accepted as well, so that the pin may stay when
+        the certificate is replaced.
+      - Several, as a list or separated by commas, let a firewall through whose certificate is about to be replaced by one that no
+        authority vouches for either.
       - The inventory's C(xgs_fingerprint), then E(XGS_FINGERPRINT) count without it.
-    type: str
+    type: list
+    elements: str
   tls_server_name:
     description:
       - The name that the certificate has to bear, where the firewall is reached by its address.
       - The inventory's C(xgs_tls_server_name), then E(XGS_TLS_SERVER_NAME) count without it.
     type: str
+  connect_timeout:
+    description:
+      - Seconds that connection and TLS handshake may take; V(10) unless set.
+      - The inventory's C(xgs_connect_timeout), then E(XGS_CONNECT_TIMEOUT) count without it.
+    type: int
   timeout:
     description:
-      - Seconds that the firewall may take for one answer; V(120) unless set. Writes take a real one 5 to 20 seconds.
+      - Seconds that the firewall may take for one whole answer; V(120) unless set. Writes take a real one 5 to 20 seconds.
+      - One request goes to a firewall at a time. Who has to wait for another task, thread or job of the same user on the same machine
+        gives up after twice this time.
       - The inventory's C(xgs_timeout), then E(XGS_TIMEOUT) count without it.
     type: int
 """

@@ -7,15 +7,23 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import stat
 import tempfile
 import typing as t
 
+from ._clock import Deadline
 from ._errors import CertfleetError
 
+# Seconds between two looks whether a lock is free.
+_LOOK = 0.05
 _TEMPORARY = ".certfleet-"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Occupied(CertfleetError):
+    """Another process, or another thread of this one, holds the lock."""
 
 
 def _failed(action: str, path: str, error: OSError) -> CertfleetError:
@@ -112,10 +120,11 @@ def remove_leftovers(directory: str) -> None:
 
 
 @contextlib.contextmanager
-def hold_lock(path: str) -> t.Iterator[None]:
+def hold_lock(path: str, patience: t.Optional[Deadline] = None) -> t.Iterator[None]:
     """Hold this lock file for as long as the block lasts; if the process dies, the kernel lets it go.
 
-    CertfleetError at once when another process holds it. The file stays: to remove it would be a race.
+    Occupied when somebody else holds it: at once, or when patience is over. The file stays: to remove it would be
+    a race.
     """
     path = os.path.abspath(path)
     try:
@@ -123,25 +132,35 @@ def hold_lock(path: str) -> t.Iterator[None]:
     except OSError as error:
         raise _failed("open", path, error) from error
     try:
-        _lock(fd, path)
+        for _each in patience.tries(itertools.repeat(_LOOK)) if patience else (None,):
+            if _lock(fd, path):
+                break
+        else:
+            raise _occupied(fd, path)
         yield
     finally:
         os.close(fd)
 
 
-def _lock(fd: int, path: str) -> None:
+def _lock(fd: int, path: str) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)
-    except BlockingIOError as error:
-        holder = os.pread(fd, 20, 0).decode("ascii", "replace")
-        raise CertfleetError(
-            f"another run (process {holder or 'unknown'}) is at work in {os.path.dirname(path)}",
-            remedy="Wait until it has ended, then run again.",
-        ) from error
+    except BlockingIOError:
+        return False
     except OSError as error:
         raise _failed("lock", path, error) from error
+    return True
+
+
+def _occupied(fd: int, path: str) -> Occupied:
+    holder = os.pread(fd, 20, 0).decode("ascii", "replace")
+    return Occupied(
+        f"another run (process {holder or 'unknown'}) is at work in {os.path.dirname(path)}",
+        remedy="Wait until it has ended, then run again.",
+        details={"holder": holder},
+    )
 
 
 def read_private(path: str) -> bytes:
@@ -186,6 +205,7 @@ def make_private_directory(path: str) -> None:
 
 
 __all__ = (
+    "Occupied",
     "create_private",
     "hold_lock",
     "make_private_directory",

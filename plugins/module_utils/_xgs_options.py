@@ -32,8 +32,10 @@ def xgs_spec() -> dict[str, dict[str, t.Any]]:
         "password": {"type": "str", "no_log": True},
         "validate_certs": {"type": "bool"},
         "ca_path": {"type": "path"},
-        "fingerprint": {"type": "str"},
+        # As a list it may be written with commas, too.
+        "fingerprint": {"type": "list", "elements": "str"},
         "tls_server_name": {"type": "str"},
+        "connect_timeout": {"type": "int"},
         "timeout": {"type": "int"},
     }
     for name, option in options.items():
@@ -79,16 +81,35 @@ def firewall_from(params: Params) -> Firewall:
                 stage="plan",
                 remedy=f"Set {variable} in the inventory, or the option {option}, or XGS_{option.upper()}.",
             )
-    endpoint = Endpoint(
-        host=params["host"],
-        port=params["port"] or 4444,
+    return Firewall(Transport(_endpoint(params)), params["username"], params["password"])
+
+
+def _endpoint(params: Params) -> Endpoint:
+    if "/" in params["host"] or params["host"].count(":") == 1:
+        raise CertfleetError(
+            f"'{params['host']}' is not the address of a firewall",
+            stage="plan",
+            remedy="Set host to a name or an address alone, and port to the web admin console's.",
+        )
+    return Endpoint(
+        host=params["host"].strip("[]"),
+        port=_in_range(params, "port", 4444, 65535),
         validate_certs=params["validate_certs"] is not False,
         ca_path=params["ca_path"],
-        fingerprint=params["fingerprint"],
+        fingerprint=",".join(params["fingerprint"] or ()),
         server_name=params["tls_server_name"],
-        timeout=params["timeout"] or 120,
+        connect_timeout=_in_range(params, "connect_timeout", 10, 3600),
+        timeout=_in_range(params, "timeout", 120, 3600),
     )
-    return Firewall(Transport(endpoint), params["username"], params["password"])
+
+
+def _in_range(params: Params, option: str, default: int, highest: int) -> int:
+    value: int = default if params[option] is None else params[option]
+    if not 1 <= value <= highest:
+        raise CertfleetError(
+            f"{option} is {value}, which cannot be", stage="plan", remedy=f"Set it to between 1 and {highest}."
+        )
+    return value
 
 
 def forward_from(params: Params) -> Forward:

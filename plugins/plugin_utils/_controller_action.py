@@ -33,6 +33,7 @@ INVENTORY = {
     "ca_path": ("xgs_ca_path", "ansible_httpapi_ca_path"),
     "fingerprint": ("xgs_fingerprint",),
     "tls_server_name": ("xgs_tls_server_name",),
+    "connect_timeout": ("xgs_connect_timeout",),
     "timeout": ("xgs_timeout",),
 }
 

@@ -12,18 +12,17 @@ inside (API document; the places where it stands were measured).
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
 import xml.etree.ElementTree as ET
 
 from .._clock import Clock
-from .errors import XgsAccessError, XgsApiError, XgsConnectionError
+from . import envelope
+from .errors import XgsAccessError, XgsApiError, XgsConnectionError, legible
+from .status_codes import in_words
 from .transport import File, Transport
+from .turn import turn
 
 Operation = t.Literal["add", "update", "remove"]
-RESPONSE = re.compile(rb"<Response[\s>]")
-# Characters that XML forbids, and that the firewall sends all the same (reported).
-CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # Seconds between the tries of a request that is safe to repeat.
 PAUSES = (2.0, 4.0, 8.0)
 
@@ -89,11 +88,14 @@ class Firewall:
         return Answer(records, body)
 
     def _ask(self, get: ET.Element, entity: str) -> tuple[ET.Element, bytes]:
-        body = self._post(get)
-        response = _response(body, f"read {entity}")
+        body, response = self._post(get, f"read {entity}")
         if response.find(entity) is None:
             # Taken for "there is none", that would have everything made anew.
-            raise XgsConnectionError(f"the firewall did not answer the question for {entity}", sent=True)
+            raise XgsConnectionError(
+                f"{self.endpoint} did not answer the question for {entity}",
+                remedy="Try again; if it stays so, this firmware may not know it.",
+                sent=True,
+            )
         return response, body
 
     def send(self, write: Write) -> None:
@@ -124,7 +126,7 @@ class Firewall:
             document = ET.Element("Set", operation=write.operation)
             document.append(write.entity)
         self.writes += 1
-        response = _response(self._post(document, write.files), str(write))
+        _body, response = self._post(document, str(write), write.files)
         _check_status(response, write)
 
     def _repeat(self, request: t.Callable[[], t.Any]) -> t.Any:
@@ -137,45 +139,23 @@ class Firewall:
             self.clock.sleep(pause)
         return request()
 
-    def _post(self, operation: ET.Element, files: t.Sequence[File] = ()) -> bytes:
-        request = ET.Element("Request")
-        login = ET.SubElement(request, "Login")
-        ET.SubElement(login, "Username").text = self._username
-        ET.SubElement(login, "Password").text = self._password
-        request.append(operation)
-        return self._transport.post(ET.tostring(request, encoding="utf-8"), files)
-
-
-def _response(body: bytes, purpose: str) -> ET.Element:
-    """The <Response> in a body: alone, behind noise, or as the last file of an archive (all measured)."""
-    end = body.rfind(b"</Response>")
-    start = max((match.start() for match in RESPONSE.finditer(body, 0, max(end, 0))), default=-1)
-    if start < 0:
-        raise XgsConnectionError(
-            f"the firewall's answer to '{purpose}' is {'cut off' if body else 'empty'}",
-            remedy="Try again; if it stays so, check that the port is the web admin console's.",
-            sent=True,
-        )
-    if b"<!DOCTYPE" in body[:end] or b"<!ENTITY" in body[:end]:
-        raise XgsConnectionError(
-            f"the firewall's answer to '{purpose}' has a document type, which is never right", sent=True
-        )
-    document = CONTROL.sub(b"", body[start:end]) + b"</Response>"
-    try:
-        # Safe: what could define an entity was refused above.
-        response = ET.XML(document.decode("utf-8", "replace"))
-    except ET.ParseError as error:
-        raise XgsConnectionError(f"the firewall's answer to '{purpose}' is not XML: {error}", sent=True) from error
-    _check_access(response)
-    return response
+    def _post(self, operation: ET.Element, purpose: str, files: t.Sequence[File] = ()) -> tuple[bytes, ET.Element]:
+        """The body of the answer, and the response in it."""
+        document = envelope.request(self._username, self._password, operation, purpose)
+        with turn(self.endpoint, self.clock):
+            body = self._transport.post(document, files)
+        response = envelope.response(body, self.endpoint, purpose)
+        _check_access(response)
+        return body, response
 
 
 def _check_access(response: ET.Element) -> None:
     """532 and 534 come without a login; a wrong password comes without a code (measured)."""
     refusal = response.find("Status")
     if refusal is not None:
-        code, text = refusal.get("code", ""), (refusal.text or "").strip()
-        raise XgsAccessError(f"the API is not available: status {code}, {text}", remedy=_ACCESS.get(code, ""))
+        code, text = _code(refusal), legible(refusal.text or "")
+        meaning, remedy = in_words(code)
+        raise XgsAccessError(f"the API is not available: status {code}, {text}: {meaning}", remedy=remedy)
     if "success" not in response.findtext("Login/status", "").lower():
         raise XgsAccessError(
             "the firewall does not accept user name and password",
@@ -183,43 +163,48 @@ def _check_access(response: ET.Element) -> None:
         )
 
 
-_ACCESS = {
-    "529": "The request did not arrive whole; is there a proxy in between?",
-    "532": "Switch it on under Backup & firmware > API (SFOS 22: Administration > API access).",
-    "534": "Add the address that this runs on to the API's allowed sources.",
-}
+def _code(status: ET.Element) -> int:
+    """The number; 0 where there is none, which is never a success."""
+    number = status.get("code", "")
+    return int(number) if len(number) == 3 and number.isdecimal() else 0
 
 
 def _is_record(element: ET.Element) -> bool:
-    """False for <Status>No. of records Zero.</Status> and its like: a lone status is no data."""
-    children = list(element)
-    if len(children) == 1 and children[0].tag == "Status":
-        code = int(children[0].get("code", "0"))
-        if code >= 500:
-            raise XgsApiError(code, (children[0].text or "").strip(), operation=f"read {element.tag}")
-        return False
-    return bool(children)
+    """False for <Status>No. of records Zero.</Status> and its like: a lone status is no data.
+
+    With a code it is one even if more is beside it, such as <InvalidParams>: in data a Status has none (measured).
+    """
+    for status in element.findall("Status"):
+        if _code(status) >= 500:
+            operation = f"read {element.tag}"
+            raise XgsApiError(_code(status), status.text or "", operation=operation, entity=element.tag)
+    return [child.tag for child in element] not in ([], ["Status"])
 
 
 def _check_status(response: ET.Element, write: Write) -> None:
     """The status of a write stands under the entity, or under its sub-block, as with WebAdminSettings (measured)."""
     places = {write.entity.tag, *(child.tag for child in write.entity)}
-    for answered in response:
-        if answered.tag in places:
-            for status in answered.iter("Status"):
-                if status.get("code"):
-                    return _judge(status, answered, write)
-    raise XgsConnectionError(
-        f"the firewall did not say whether it did '{write}'", remedy="Run again: it is read anew.", sent=True
-    )
+    found = [
+        (answered, status)
+        for answered in response
+        if answered.tag in places
+        for status in answered.iter("Status")
+        if status.get("code")
+    ]
+    if not found:
+        raise XgsConnectionError(
+            f"the firewall did not say whether it did '{write}'", remedy="Run again: it is read anew.", sent=True
+        )
+    for answered, status in found:
+        _judge(status, answered, write)
 
 
 def _judge(status: ET.Element, answered: ET.Element, write: Write) -> None:
     """2xx is done, even with a remark; everything else is a refusal."""
-    code = int(status.get("code", "0"))
+    code = _code(status)
     if not 200 <= code <= 299 and code not in write.satisfied_by:
         parameters = tuple(element.text or "" for element in answered.iter("Params"))
-        raise XgsApiError(code, (status.text or "").strip(), operation=str(write), parameters=parameters)
+        raise XgsApiError(code, status.text or "", operation=str(write), entity=answered.tag, parameters=parameters)
 
 
 __all__ = ("Answer", "Firewall", "Write")

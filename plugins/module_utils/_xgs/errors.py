@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from .._errors import CertfleetError
+from .status_codes import NO_RIGHT, in_words
 
 
 class XgsError(CertfleetError):
@@ -27,27 +28,28 @@ class XgsAccessError(XgsError):
 
 
 class XgsApiError(XgsError):
-    """The firewall refuses one operation: a status code of 500 or more (API document, status table of the entity)."""
+    """The firewall refuses one operation: a status code of 500 or more (API document, status table of the entity).
 
-    def __init__(self, code: int, text: str, *, operation: str, parameters: tuple[str, ...] = ()) -> None:
-        detail = f" ({', '.join(parameters)})" if parameters else ""
+    text: the firewall's own words; parameters: paths of the values that it does not like.
+    """
+
+    def __init__(
+        self, code: int, text: str, *, operation: str, entity: str = "", parameters: tuple[str, ...] = ()
+    ) -> None:
+        meaning, remedy = in_words(code, entity)
+        detail = f" ({legible(', '.join(parameters))})" if parameters else ""
         super().__init__(
-            f"the firewall refused to {operation}: status {code}, {text}{detail}", remedy=_REMEDIES.get(code, "")
+            f"the firewall refused to {operation}: status {code}, {legible(text)}{detail}: {meaning}", remedy=remedy
         )
         self.code = code
         self.text = text
 
 
-# "This account may not" (reported).
-NO_RIGHT = 599
+def legible(text: str, longest: int = 300) -> str:
+    """What somebody else wrote, fit for a terminal: one line, no escape sequences, no end of it."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * longest])
+    line = " ".join(line.split())
+    return f"{line[:longest]}…" if len(line) > longest else line
 
-_REMEDIES = {
-    501: "The firewall finds a value invalid; compare the options of this task with what exists there.",
-    504: "Something still refers to the object; remove that reference first.",
-    510: "The private key does not fit the certificate, or its passphrase is wrong.",
-    541: "The certificate file is damaged or not PEM.",
-    596: "Sophos Central owns this object; change it there.",
-    NO_RIGHT: "The API account's administration profile lacks the right to this part of the configuration.",
-}
 
-__all__ = ("NO_RIGHT", "XgsAccessError", "XgsApiError", "XgsConnectionError", "XgsError")
+__all__ = ("NO_RIGHT", "XgsAccessError", "XgsApiError", "XgsConnectionError", "XgsError", "legible")

@@ -7,30 +7,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-import re
+import hashlib
 import socket
 import ssl
+import threading
 import typing as t
 
 from .._libraries import urllib3
 from .._tls_probe import probe
 from .errors import XgsConnectionError
+from .trust import Mistrust, digests, refused, unverifying_context, verifying_context
 
 PATH = "/webconsole/APIController"
-# A Get of all certificate authorities carries some hundred certificates: well under a megabyte.
-MAX_BODY = 32 * 1024 * 1024
+# A Get of all certificate authorities carries some hundred certificates, well under a megabyte; one of a thousand
+# firewall rules some three. What an XML parser makes of a body may take twenty times its size.
+MAX_BODY = 16 * 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
     """Where the API is and how its TLS certificate is verified.
 
-    fingerprint: SHA-256 of the certificate, hexadecimal. The pin vouches for a certificate that no CA does; one that
-    verifies the ordinary way is accepted as well, because replacing the pinned certificate is what we are here for.
+    fingerprint: SHA-256 of the certificate, hexadecimal, or several with commas between. A pin vouches for a
+    certificate that no CA does; one that verifies the ordinary way is accepted as well, because replacing the pinned
+    certificate is what we are here for.
     server_name: the name to verify, where `host` is an address.
-    connect_timeout, timeout: seconds. A write takes a real firewall 5 to 20 s (measured), a full read longer.
+    connect_timeout, timeout: seconds until there is a connection, and then for a whole exchange. A write takes a real
+    firewall 5 to 20 s (measured), a full read longer.
     """
 
     host: str
@@ -43,7 +49,7 @@ class Endpoint:
     timeout: float = 120.0
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def verified_name(self) -> str | None:
@@ -60,11 +66,16 @@ class File:
 
 
 class Transport:
-    """Sends request documents to one endpoint, and keeps the connection between them."""
+    """Sends request documents to one endpoint, and keeps the connection between them.
+
+    Straight: the environment's proxies are for the way out, and a firewall's console is on the way in.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._pools = _pools(endpoint)
+        self._watch = _Watch(endpoint.timeout)
+        self._configured = digests(endpoint.fingerprint)
+        self._pins = set(self._configured)
 
     def post(self, document: bytes, files: t.Sequence[File] = ()) -> bytes:
         """Send one request document, return the body of the answer.
@@ -73,27 +84,12 @@ class Transport:
         """
         fields: list[tuple[str, t.Any]] = [("reqxml", document.decode())]
         fields += [("file", (file.name, file.content, "application/octet-stream")) for file in files]
-        for pool in self._pools:
+        for pool in self._pools():
             try:
                 return self._post(pool, fields, multipart=bool(files))
-            except _Mistrust as mistrust:
+            except Mistrust as mistrust:
                 refusal = mistrust
         raise self._refused(refusal)
-
-    def _refused(self, refusal: _Mistrust) -> XgsConnectionError:
-        shown = probe(self.endpoint.host, self.endpoint.port).fingerprint
-        if shown is None:
-            problem, remedy = (
-                "does not speak TLS",
-                "Give the port of the web admin console (4444 unless it was changed).",
-            )
-        else:
-            problem = "shows a TLS certificate that is not trusted"
-            remedy = (
-                "Set ca_path, or name in tls_server_name what it is issued for; or, after comparing it with the one"
-                f" that the console shows, set fingerprint to its SHA-256, {shown}."
-            )
-        return XgsConnectionError(f"{self.endpoint} {problem}: {refusal}", remedy=remedy, sent=False)
 
     def check_trust(self) -> None:
         """Shake hands with nothing but the endpoint's own settings. Raises XgsConnectionError, with a remedy."""
@@ -102,58 +98,105 @@ class Transport:
             return
         try:
             with socket.create_connection((endpoint.host, endpoint.port), endpoint.connect_timeout) as plain:
-                _verifying_context(endpoint.ca_path).wrap_socket(plain, server_hostname=endpoint.verified_name).close()
+                verifying_context(endpoint.ca_path).wrap_socket(plain, server_hostname=endpoint.verified_name).close()
         except ssl.SSLError as error:
-            if probe(endpoint.host, endpoint.port).fingerprint != _digest(endpoint.fingerprint or ""):
-                raise self._refused(_Mistrust(str(error))) from error
+            if probe(endpoint.host, endpoint.port).fingerprint not in self._configured:
+                raise self._refused(Mistrust(error)) from error
         except OSError as error:
-            raise XgsConnectionError(
-                f"no connection to {endpoint}: {error}", remedy=_UNREACHABLE, sent=False
-            ) from error
+            raise _no_connection(endpoint, str(error)) from error
 
     def trust(self, fingerprint: str) -> None:
         """Accept this certificate for the lifetime of this object; what was trusted before stays so."""
-        self._pools.insert(0, _pinning_pool(self.endpoint, fingerprint))
+        self._pins |= digests(fingerprint)
+
+    def _refused(self, mistrust: Mistrust) -> XgsConnectionError:
+        endpoint = self.endpoint
+        shown = probe(endpoint.host, endpoint.port, endpoint.server_name, endpoint.connect_timeout)
+        return refused(endpoint, mistrust, bool(self._pins), shown)
+
+    def _pools(self) -> t.Iterator[t.Any]:
+        """The ways in which the certificate may be trusted, in the order of trial."""
+        if not self.endpoint.validate_certs:
+            yield self._unverifying
+            return
+        if self._pins:
+            yield self._pinning
+        yield self._verifying
+
+    @functools.cached_property
+    def _unverifying(self) -> t.Any:
+        # Who switched it off knows.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        return self._pool(ssl_context=unverifying_context(), cert_reqs="CERT_NONE", assert_hostname=False)
+
+    @functools.cached_property
+    def _pinning(self) -> t.Any:
+        return self._pool(ssl_context=unverifying_context(), assert_hostname=False, pins=self._pins)
+
+    @functools.cached_property
+    def _verifying(self) -> t.Any:
+        name = {"server_hostname": self.endpoint.server_name} if self.endpoint.server_name else {}
+        return self._pool(ssl_context=verifying_context(self.endpoint.ca_path), **name)
+
+    def _pool(self, **tls: t.Any) -> t.Any:
+        return _pool_class()(self.endpoint.host, self.endpoint.port, maxsize=1, watch=self._watch, **tls)
 
     def _post(self, pool: t.Any, fields: t.Any, *, multipart: bool) -> bytes:
         endpoint = self.endpoint
         try:
-            answer = pool.request(
-                "POST",
-                PATH,
-                fields=fields,
-                encode_multipart=multipart,
-                timeout=urllib3.Timeout(connect=endpoint.connect_timeout, read=endpoint.timeout),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
-            body: bytes = answer.read(MAX_BODY + 1)
-            answer.release_conn()
-        except urllib3.exceptions.SSLError as error:
-            raise XgsConnectionError(
-                f"TLS with {endpoint} broke off: {error}", remedy="Try again.", sent=True
-            ) from error
-        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
-            reason = str(error.__cause__ or f"no answer within {endpoint.connect_timeout:g} s")
-            raise XgsConnectionError(
-                f"no connection to {endpoint}: {reason}", remedy=_UNREACHABLE, sent=False
-            ) from error
-        except urllib3.exceptions.TimeoutError as error:
-            raise XgsConnectionError(
-                f"no answer from {endpoint} within {endpoint.timeout:g} s",
-                remedy="The firewall may be busy; try again, or raise the option timeout.",
-                sent=True,
-            ) from error
+            with self._watch:
+                answer = pool.request(
+                    "POST",
+                    PATH,
+                    fields=fields,
+                    encode_multipart=multipart,
+                    timeout=urllib3.Timeout(connect=endpoint.connect_timeout, read=endpoint.timeout),
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    # A small answer must not become a large one here.
+                    decode_content=False,
+                )
+                body: bytes = answer.read(MAX_BODY + 1)
         except urllib3.exceptions.HTTPError as error:
-            raise XgsConnectionError(
-                f"{endpoint} broke off the exchange: {error}", remedy="Try again.", sent=True
-            ) from error
+            raise _broken(error, endpoint, late=self._watch.over) from error
+        if self._watch.over:
+            raise _broken(urllib3.exceptions.TimeoutError(), endpoint, late=True)
+        if len(body) > MAX_BODY:
+            answer.close()
+        else:
+            answer.release_conn()
         return _checked(answer.status, body, endpoint)
 
 
-class _Mistrust(Exception):
-    """The handshake failed, so the request was not sent; there may be another way to trust the certificate."""
+class _Watch:
+    """Cuts the connection when an exchange takes longer than `seconds` in all.
+
+    The socket's own timeout begins anew with each drop that comes.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.over = False
+        self._seconds = seconds
+        self._timer: threading.Timer | None = None
+
+    def begin(self, connection: socket.socket) -> None:
+        self._timer = threading.Timer(self._seconds, self._cut, (connection,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _cut(self, connection: socket.socket) -> None:
+        self.over = True
+        with contextlib.suppress(OSError):
+            # SSLSocket's own shutdown() would take away what the reading thread reads with.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def __enter__(self) -> None:
+        self.over = False
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 @functools.lru_cache(maxsize=None)
@@ -164,14 +207,31 @@ def _pool_class() -> t.Any:
     """
 
     class Connection(urllib3.connection.HTTPSConnection):
+        def __init__(self, *args: t.Any, watch: _Watch, pins: set[str] | None = None, **options: t.Any) -> None:
+            super().__init__(*args, **options)
+            self._watch = watch
+            self._pins = pins
+
         def connect(self) -> None:
             try:
                 super().connect()
             except (ssl.SSLError, urllib3.exceptions.SSLError, ValueError) as error:
-                # ValueError: the name does not match.
-                raise _Mistrust(str(error)) from error
+                # ValueError: the name does not match, as older releases say it.
+                raise Mistrust(error) from error
             except TimeoutError:
-                raise urllib3.exceptions.ConnectTimeoutError(self, "no TLS handshake") from None
+                reason = TimeoutError(f"it is open, but there was no TLS handshake within {self.timeout:g} s")
+                raise urllib3.exceptions.ConnectTimeoutError(self, str(reason)) from reason
+            if self._pins is not None:
+                shown = hashlib.sha256(t.cast(t.Any, self.sock).getpeercert(binary_form=True)).hexdigest()
+                if shown not in self._pins:
+                    self.close()
+                    raise Mistrust(ValueError(f"its fingerprint is {shown}"))
+                # Or else urllib3 warns of a connection that nobody verified.
+                self.is_verified = True
+
+        def request(self, *args: t.Any, **options: t.Any) -> None:
+            self._watch.begin(self.sock)
+            super().request(*args, **options)
 
     class Pool(urllib3.HTTPSConnectionPool):
         ConnectionCls = Connection
@@ -179,76 +239,51 @@ def _pool_class() -> t.Any:
     return Pool
 
 
+def _broken(error: Exception, endpoint: Endpoint, *, late: bool) -> XgsConnectionError:
+    """What it means that an exchange came to no end. late: we ended it, since it took too long."""
+    if isinstance(error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)):
+        return _no_connection(endpoint, str(error.__cause__ or f"no answer within {endpoint.connect_timeout:g} s"))
+    if late or isinstance(error, urllib3.exceptions.TimeoutError):
+        return XgsConnectionError(
+            f"no answer from {endpoint} within {endpoint.timeout:g} s",
+            remedy="The firewall may be busy; try again, or raise the option timeout.",
+            sent=True,
+        )
+    where = "TLS" if isinstance(error, urllib3.exceptions.SSLError) else "the exchange"
+    return XgsConnectionError(
+        f"{endpoint} broke off {where}: {error}",
+        remedy="Try again; if it stays so, look for what is between here and the firewall.",
+        sent=True,
+    )
+
+
+def _no_connection(endpoint: Endpoint, reason: str) -> XgsConnectionError:
+    return XgsConnectionError(
+        f"no connection to {endpoint}: {reason}",
+        remedy="Check the address and the port of the web admin console, and that it may be reached from here"
+        " (Administration > Device access).",
+        sent=False,
+    )
+
+
 def _checked(status: int, body: bytes, endpoint: Endpoint) -> bytes:
+    """The body, where it may be the API's. Nothing of a page is shown: it may repeat our request, password and all."""
     if len(body) > MAX_BODY:
-        raise XgsConnectionError(f"the answer of {endpoint} is larger than {MAX_BODY} bytes", sent=True)
-    if status != 200 or body.lstrip()[:9].lower().startswith((b"<html", b"<!doctype")):
+        raise XgsConnectionError(
+            f"the answer of {endpoint} is larger than {MAX_BODY} bytes",
+            remedy="No firewall has so much to say: check host and port.",
+            sent=True,
+        )
+    page = body[:4096].lstrip(b"\xef\xbb\xbf\x00 \t\r\n")[:9].lower().startswith((b"<html", b"<!doctype"))
+    if status != 200 or page:
+        # Of a gateway in between (502, 503, 504) nobody knows how far the request got.
+        remedy = "Try again; the web admin console may be restarting, or what is in between has a problem."
         raise XgsConnectionError(
             f"{endpoint} does not answer as the XML API does, but with HTTP status {status} and a page",
-            remedy="Give the port of the web admin console (4444 unless it was changed).",
-            sent=False,
+            remedy=remedy if status >= 500 else "Give the port of the web admin console (4444 unless it was changed).",
+            sent=status >= 500,
         )
     return body
-
-
-_UNREACHABLE = (
-    "Check the address and the port of the web admin console, and that it may be reached from here"
-    " (Administration > Device access)."
-)
-
-
-@functools.lru_cache(maxsize=None)
-def _verifying_context(ca_path: str | None) -> ssl.SSLContext:
-    # Loading the CA bundle costs 40 ms of CPU (measured): once per process and CA file.
-    try:
-        return ssl.create_default_context(cafile=ca_path)
-    except (OSError, ssl.SSLError) as error:
-        raise XgsConnectionError(
-            f"the CA file {ca_path} cannot be read: {error}", remedy="Set ca_path to a file of PEM.", sent=False
-        ) from error
-
-
-@functools.lru_cache(maxsize=None)
-def _unverifying_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _pool(endpoint: Endpoint, **tls: t.Any) -> t.Any:
-    return _pool_class()(endpoint.host, endpoint.port, maxsize=1, **tls)
-
-
-def _digest(fingerprint: str) -> str:
-    return fingerprint.replace(":", "").lower()
-
-
-def _pinning_pool(endpoint: Endpoint, fingerprint: str) -> t.Any:
-    digest = _digest(fingerprint)
-    if not re.fullmatch("[0-9a-f]{64}", digest):
-        # urllib3 would take an MD5 or SHA-1, too.
-        raise XgsConnectionError(
-            f"'{fingerprint}' is not the SHA-256 of a certificate",
-            remedy="Set fingerprint to its 64 hexadecimal digits.",
-            sent=False,
-        )
-    return _pool(endpoint, ssl_context=_unverifying_context(), assert_fingerprint=digest, assert_hostname=False)
-
-
-def _pools(endpoint: Endpoint) -> list[t.Any]:
-    """The ways in which the certificate may be trusted, in the order of trial."""
-    if not endpoint.validate_certs:
-        # Who switched it off knows.
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        return [_pool(endpoint, ssl_context=_unverifying_context(), cert_reqs="CERT_NONE", assert_hostname=False)]
-    name: dict[str, t.Any] = {}
-    if endpoint.server_name:
-        name = {"server_hostname": endpoint.server_name, "assert_hostname": endpoint.server_name}
-    pools = [_pool(endpoint, ssl_context=_verifying_context(endpoint.ca_path), **name)]
-    if endpoint.fingerprint:
-        pools.insert(0, _pinning_pool(endpoint, endpoint.fingerprint))
-    return pools
 
 
 __all__ = ("Endpoint", "File", "Transport")
