@@ -46,6 +46,7 @@ def params(box: Box, **options: Any) -> dict[str, Any]:
         "fingerprint": box.fingerprint,
         "tls_server_name": None,
         "timeout": 10,
+        "connect_timeout": 10,
         "name": "certfleet-http01",
         "target": TARGET,
         "target6": None,
