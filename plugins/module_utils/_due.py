@@ -206,7 +206,7 @@ def _with_consumers(firewall: Firewall, verdict: Verdict, existing: list[StoredC
     """Name the consumers, and notice those that do not use the current version."""
     wanted = verdict.wanted
     consumers = read_consumers(firewall, kinds_of(wanted.consumers))
-    selected = select(consumers, wanted.consumers, [version.name for version in existing])
+    selected = select(consumers, wanted.consumers, [version.name for version in existing], wanted.domains)
     check_names(selected, wanted.domains, firewall.endpoint)
     astray = [
         str(consumer) for consumer in selected if not verdict.current or consumer.certificate != verdict.current.name

@@ -60,12 +60,17 @@ class CertificateFacts:
         return plain
 
     def uncovered(self, domains: t.Iterable[str]) -> tuple[str, ...]:
-        """The domains that it is not valid for. A wildcard covers one label (RFC 9525 §6.3)."""
-        return tuple(
-            domain
-            for domain in (domain.lower() for domain in domains)
-            if domain not in self.names and f"*.{domain.partition('.')[2]}" not in self.names
-        )
+        """The domains that it is not valid for."""
+        return uncovered(self.names, domains)
+
+
+def uncovered(names: t.Collection[str], domains: t.Iterable[str]) -> tuple[str, ...]:
+    """The domains that a certificate for these names is not valid for. A wildcard covers one label (RFC 9525 §6.3)."""
+    return tuple(
+        domain
+        for domain in (domain.lower() for domain in domains)
+        if domain not in names and f"*.{domain.partition('.')[2]}" not in names
+    )
 
 
 def split_pem(data: bytes | str) -> list[bytes]:
@@ -252,4 +257,5 @@ __all__ = (
     "make_csr",
     "private_key_pem",
     "split_pem",
+    "uncovered",
 )
