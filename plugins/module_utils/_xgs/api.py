@@ -41,7 +41,7 @@ class Write:
     @property
     def name(self) -> str:
         """VPN connections have it in a block of their own."""
-        return self.entity.findtext("Name") or self.entity.findtext("Configuration/Name", "")
+        return self.entity.findtext("Name") or self.entity.findtext("Configuration/Name") or ""
 
     def __str__(self) -> str:
         return f"{self.operation} {self.entity.tag} {self.name}".rstrip()

@@ -27,7 +27,7 @@ Address = t.Tuple[str, int, t.Optional[str]]
 
 @dataclasses.dataclass(frozen=True)
 class Endpoints:
-    """Those whose handshake before the switch showed that they are this consumer's, or the reason why there are none."""
+    """Those that showed before the switch that they are this consumer's, or the reason why there are none."""
 
     found: tuple[Served, ...] = ()
     reason: str = ""
