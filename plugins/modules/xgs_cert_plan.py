@@ -63,6 +63,10 @@ options:
       preferred_chain:
         description: Passed on to M(certfleet.sophos_xgs.acme_http01_order). A change takes effect with the next renewal.
         type: str
+      provisional:
+        description: Something the role does. Here it makes no difference.
+        type: bool
+        default: false
   acme_directory:
     description: URL of the CA's ACME directory.
     type: str
@@ -170,6 +174,7 @@ ARGUMENTS = Arguments(
             "options": {
                 **certificate_spec(),
                 "consumers": {"type": "list", "elements": "str"},
+                "provisional": {"type": "bool", "default": False},
             },
         },
         "acme_directory": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},
