@@ -55,7 +55,7 @@ def find_endpoints(
         previous = served[0].fingerprint
     expected = (certificate.facts.fingerprint if certificate.facts else None, previous)
     found = tuple(one for one in served if one.certificate and (previous is None or one.fingerprint in expected))
-    return Endpoints(found, "" if found else reason or "; ".join(map(_why_not, served)))
+    return Endpoints(found, "" if found else "; ".join(map(_why_not, served)) or reason)
 
 
 def _why_not(served: Served) -> str:
