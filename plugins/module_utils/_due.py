@@ -84,6 +84,7 @@ class Verdict:
             "reason": self.reason,
             "current": self.current.name if self.current else None,
             "fingerprint": facts.fingerprint if facts else None,
+            "self_signed": facts.self_signed if facts else None,
             "not_after": facts.as_dict()["not_after"] if facts else None,
             "days_left": round((facts.not_after - now) / datetime.timedelta(days=1), 1) if facts else None,
             "lifetime_days": round((facts.not_after - facts.not_before) / datetime.timedelta(days=1), 1)

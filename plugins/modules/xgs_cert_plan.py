@@ -129,6 +129,7 @@ certificates:
       reason: the firewall does not have it yet
       current:
       fingerprint:
+      self_signed:
       not_after:
       days_left:
       lifetime_days:

@@ -97,7 +97,7 @@ def test_what_is_missing(box: Box) -> None:
 def test_what_is_not_due_costs_one_read(box: Box) -> None:
     have(box, authority().issue(*NAMES, age=10))
     found = verdict(box)
-    assert (found.action, found.current.name) == (NOTHING, VERSION)
+    assert (found.action, found.current.name) == (NOTHING, VERSION), found.reason
     assert (box.reads, box.writes) == (1, 0)
     facts = found.as_dict(datetime.datetime.now(datetime.timezone.utc))
     assert (facts["days_left"], facts["lifetime_days"], facts["consumers"]) == (80.0, 90.0, ["waf:OWA"])
