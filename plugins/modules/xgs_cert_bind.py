@@ -162,10 +162,8 @@ def run(params: Params, check_mode: bool) -> Outcome:
         stored = read_certificates(firewall)
         certificate = next((one for one in stored if one.name == params["certificate"] and one.facts), None)
         consumers = read_consumers(firewall, kinds_of(wanted))
-        if certificate is None and not check_mode:
-            raise CertfleetError(
-                "the firewall holds no such certificate", remedy="Upload it first, with xgs_cert_upload."
-            )
+        if certificate is None:
+            _check_absence(params["certificate"], stored, check_mode)
         existing = versions(base_name(params["certificate"]), stored)
         family = {version.name for version in existing}
         # In check mode it may not be there yet; then it will hardly have other names than the version before.
@@ -182,6 +180,17 @@ def run(params: Params, check_mode: bool) -> Outcome:
             to_switch = [consumer for consumer, _change in plan_bind(selected, certificate.name)]
             outcome.failure = _switch(firewall, to_switch, certificate, stored, params, outcome)
     return outcome
+
+
+def _check_absence(certificate: str, stored: list[StoredCertificate], check_mode: bool) -> None:
+    """In check mode the upload that brings it may not have happened."""
+    if any(one.name == certificate for one in stored):
+        raise CertfleetError(
+            "the firewall has it, but does not show the certificate itself, so nothing could be verified",
+            remedy="Use a certificate whose name is plain ASCII; if its file is damaged, upload it again.",
+        )
+    if not check_mode:
+        raise CertfleetError("the firewall holds no such certificate", remedy="Upload it first, with xgs_cert_upload.")
 
 
 def _planned(selected: list[Consumer], certificate: str, left: dict[str, str]) -> Outcome:

@@ -355,6 +355,16 @@ def test_a_lost_answer_does_not_lose_the_group(box: Box) -> None:
     assert box.bound("FirewallRule") == [APPLIANCE]
 
 
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_certificate_that_is_not_shown(box: Box, check_mode: bool) -> None:
+    box.settings(certificate_names="free")
+    put(box, name="Büro")
+    with pytest.raises(CertfleetError, match="has it, but does not show the certificate itself"):
+        run(box, "Büro", "waf:OWA", check_mode=check_mode)
+    plain, _issued = put(box, name="a\"b'&<c>" + "x" * 42)
+    assert run(box, plain, "waf:OWA", check_mode=check_mode).failure is None
+
+
 def test_nothing_uses_it(box: Box) -> None:
     name, _issued = put(box)
     did, writes = both(box, name)
