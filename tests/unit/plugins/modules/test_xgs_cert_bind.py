@@ -296,6 +296,21 @@ def test_a_wildcard_domain_is_asked_for_by_one_of_its_hosts() -> None:
         assert bound["served_by"] == [f"{box.address}:{WAF_PORT} for certfleet-probe.shop.example.com"]
 
 
+def test_a_rule_that_is_switched_off(box: Box) -> None:
+    rule = box.emulator.objects(box.name, "FirewallRule")["OWA"]
+    status = "<Status>Disable</Status>"
+    rule = (
+        re.sub("<Status>.*?</Status>", status, rule)
+        if "<Status>" in rule
+        else rule.replace("</Name>", f"</Name>{status}", 1)
+    )
+    box.ask(f'<Set operation="update">{rule}</Set>')
+    name, _issued = put(box)
+    (bound,) = run(box, name, "waf:OWA").facts["consumers"]
+    assert (bound["verified"], bound["reason"]) == (None, "the rule is switched off")
+    assert box.bound("FirewallRule") == [name]
+
+
 def test_the_intermediate_has_to_be_served(box: Box) -> None:
     name, issued = put(box)
     box.settings(leaf_only=True)

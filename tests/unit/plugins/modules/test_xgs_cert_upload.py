@@ -210,6 +210,20 @@ def test_replaced_in_place(box: Box, name: str) -> None:
     assert (again.changed, writes) == (False, 0)
 
 
+def test_the_consoles_own_certificate_replaced(box: Box, tmp_path: Path) -> None:
+    """Which this task still trusts afterwards, although its server cuts the connections."""
+    (tmp_path / "ca.pem").write_text(authority().root_pem)
+    trust = {"ca_path": str(tmp_path / "ca.pem"), "fingerprint": box.fingerprint, "tls_server_name": NAMES[0]}
+    box.put("owa", authority().issue(*NAMES, age=1))
+    box.settings(webadmin_drop=True)
+    xgs_tasks.run(xgs_cert_bind, box, certificate="owa", consumers=["webadmin"], **trust)
+    new = authority().issue(*NAMES)
+    assert run(box, **material(new), replace="owa", **trust).changed
+    assert box.state["certificates"]["owa"] == new.fingerprint
+    with pytest.raises(CertfleetError, match="would not be trusted from here, because it is not issued for"):
+        run(box, **material(authority().issue("other.example.com")), replace="owa", **trust)
+
+
 def test_nothing_to_replace(box: Box) -> None:
     with pytest.raises(CertfleetError, match=r"no certificate 'owa' to replace\. Leave replace out"):
         run(box, **material(authority().issue(*NAMES)), replace="owa")
