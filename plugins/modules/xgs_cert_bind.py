@@ -187,7 +187,7 @@ def _check_absence(certificate: str, stored: list[StoredCertificate], check_mode
     if any(one.name == certificate for one in stored):
         raise CertfleetError(
             "the firewall has it, but does not show the certificate itself, so nothing could be verified",
-            remedy="Use a certificate whose name is plain ASCII; if its file is damaged, upload it again.",
+            remedy="If its file is damaged, upload it again under another name.",
         )
     if not check_mode:
         raise CertfleetError("the firewall holds no such certificate", remedy="Upload it first, with xgs_cert_upload.")
