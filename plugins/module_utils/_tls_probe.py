@@ -37,6 +37,14 @@ class Served:
         return f"{self.address}:{self.port}{name}"
 
 
+def _chain(secure: ssl.SSLSocket) -> tuple[bytes, ...]:
+    """What the server sent. Public from Python 3.13 on; before, it is where the public one gets it from."""
+    public = getattr(secure, "get_unverified_chain", None)
+    if public is not None:
+        return tuple(public())
+    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in secure._sslobj.get_unverified_chain() or ())  # type: ignore[attr-defined]
+
+
 def probe(address: str, port: int, server_name: str | None = None, timeout: float = 5.0) -> Served:
     """Shake hands once. timeout: seconds. Trust is not the question here, so nothing is verified."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -50,14 +58,6 @@ def probe(address: str, port: int, server_name: str | None = None, timeout: floa
             return Served(address, port, server_name, secure.getpeercert(binary_form=True), chain=_chain(secure))
     except (OSError, ValueError) as error:
         return Served(address, port, server_name, problem=str(error) or type(error).__name__)
-
-
-def _chain(secure: ssl.SSLSocket) -> tuple[bytes, ...]:
-    """What the server sent. Public from Python 3.13 on; before, it is where the public one gets it from."""
-    public = getattr(secure, "get_unverified_chain", None)
-    if public is not None:
-        return tuple(public())
-    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in secure._sslobj.get_unverified_chain() or ())  # type: ignore[attr-defined]
 
 
 __all__ = ("Served", "probe")

@@ -20,8 +20,11 @@ from .._errors import CertfleetError
 from .._x509 import uncovered
 from .api import Firewall, Write
 from .change import Change
-from .errors import UNKNOWN_ENTITY, XgsApiError
+from .errors import XgsApiError
 from .transport import Endpoint
+
+# The answer for an entity that this firmware does not have.
+UNKNOWN_ENTITY = 529
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,26 +40,14 @@ class XgsApiError(XgsError):
 
 # "This account may not" (reported).
 NO_RIGHT = 599
-# "Operation failed. Deleting entity referred by another entity."
-REFERRED = 504
-# The answer for an entity that this firmware does not have.
-UNKNOWN_ENTITY = 529
 
 _REMEDIES = {
     501: "The firewall finds a value invalid; compare the options of this task with what exists there.",
-    REFERRED: "Something still refers to the object; remove that reference first.",
+    504: "Something still refers to the object; remove that reference first.",
     510: "The private key does not fit the certificate, or its passphrase is wrong.",
     541: "The certificate file is damaged or not PEM.",
     596: "Sophos Central owns this object; change it there.",
     NO_RIGHT: "The API account's administration profile lacks the right to this part of the configuration.",
 }
 
-__all__ = (
-    "NO_RIGHT",
-    "REFERRED",
-    "UNKNOWN_ENTITY",
-    "XgsAccessError",
-    "XgsApiError",
-    "XgsConnectionError",
-    "XgsError",
-)
+__all__ = ("NO_RIGHT", "XgsAccessError", "XgsApiError", "XgsConnectionError", "XgsError")

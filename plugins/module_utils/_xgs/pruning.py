@@ -14,7 +14,10 @@ from .api import Firewall, Write
 from .certificates import StoredCertificate, read_certificates, versions
 from .change import Change
 from .consumers import KINDS, read_consumers
-from .errors import NO_RIGHT, REFERRED, XgsApiError, XgsError
+from .errors import NO_RIGHT, XgsApiError, XgsError
+
+# "Operation failed. Deleting entity referred by another entity."
+REFERRED = 504
 
 
 class Users(t.NamedTuple):
