@@ -115,7 +115,7 @@ consumers:
       description: Why RV(consumers[].verified) is none.
       type: str
       returned: success
-      sample: before the switch 192.0.2.10:443 for owa.example.com failed: timed out
+      sample: "before the switch 192.0.2.10:443 for owa.example.com failed: timed out"
   sample: []
 left_alone:
   description: Consumers that were not switched although one may expect it, and why.
