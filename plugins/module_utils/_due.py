@@ -84,6 +84,7 @@ class Verdict:
             "reason": self.reason,
             "current": self.current.name if self.current else None,
             "fingerprint": facts.fingerprint if facts else None,
+            "self_signed": facts.self_signed if facts else None,
             "not_after": facts.as_dict()["not_after"] if facts else None,
             "days_left": round((facts.not_after - now) / datetime.timedelta(days=1), 1) if facts else None,
             "lifetime_days": round((facts.not_after - facts.not_before) / datetime.timedelta(days=1), 1)
@@ -206,7 +207,7 @@ def _with_consumers(firewall: Firewall, verdict: Verdict, existing: list[StoredC
     """Name the consumers, and notice those that do not use the current version."""
     wanted = verdict.wanted
     consumers = read_consumers(firewall, kinds_of(wanted.consumers))
-    selected = select(consumers, wanted.consumers, [version.name for version in existing])
+    selected = select(consumers, wanted.consumers, [version.name for version in existing], wanted.domains)
     check_names(selected, wanted.domains, firewall.endpoint)
     astray = [
         str(consumer) for consumer in selected if not verdict.current or consumer.certificate != verdict.current.name

@@ -15,13 +15,17 @@ import ssl
 
 @dataclasses.dataclass(frozen=True)
 class Served:
-    """The answer of one endpoint: the certificate it showed, or the reason why there was none."""
+    """The answer of one endpoint: the certificate it showed, or the reason why there was none.
+
+    chain: all that it sent, DER, leaf first.
+    """
 
     address: str
     port: int
     server_name: str | None
     certificate: bytes | None = dataclasses.field(default=None, repr=False)
     problem: str = ""
+    chain: tuple[bytes, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def fingerprint(self) -> str | None:
@@ -31,6 +35,14 @@ class Served:
     def __str__(self) -> str:
         name = f" for {self.server_name}" if self.server_name else ""
         return f"{self.address}:{self.port}{name}"
+
+
+def _chain(secure: ssl.SSLSocket) -> tuple[bytes, ...]:
+    """What the server sent. Public from Python 3.13 on; before, it is where the public one gets it from."""
+    public = getattr(secure, "get_unverified_chain", None)
+    if public is not None:
+        return tuple(public())
+    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in secure._sslobj.get_unverified_chain() or ())  # type: ignore[attr-defined]
 
 
 def probe(address: str, port: int, server_name: str | None = None, timeout: float = 5.0) -> Served:
@@ -43,7 +55,7 @@ def probe(address: str, port: int, server_name: str | None = None, timeout: floa
             socket.create_connection((address, port), timeout=timeout) as plain,
             context.wrap_socket(plain, server_hostname=server_name) as secure,
         ):
-            return Served(address, port, server_name, secure.getpeercert(binary_form=True))
+            return Served(address, port, server_name, secure.getpeercert(binary_form=True), chain=_chain(secure))
     except (OSError, ValueError) as error:
         return Served(address, port, server_name, problem=str(error) or type(error).__name__)
 

@@ -60,12 +60,17 @@ class CertificateFacts:
         return plain
 
     def uncovered(self, domains: t.Iterable[str]) -> tuple[str, ...]:
-        """The domains that it is not valid for. A wildcard covers one label (RFC 9525 §6.3)."""
-        return tuple(
-            domain
-            for domain in (domain.lower() for domain in domains)
-            if domain not in self.names and f"*.{domain.partition('.')[2]}" not in self.names
-        )
+        """The domains that it is not valid for."""
+        return uncovered(self.names, domains)
+
+
+def uncovered(names: t.Collection[str], domains: t.Iterable[str]) -> tuple[str, ...]:
+    """The domains that a certificate for these names is not valid for. A wildcard covers one label (RFC 9525 §6.3)."""
+    return tuple(
+        domain
+        for domain in (domain.lower() for domain in domains)
+        if domain not in names and f"*.{domain.partition('.')[2]}" not in names
+    )
 
 
 def split_pem(data: bytes | str) -> list[bytes]:
@@ -186,6 +191,26 @@ def make_csr(key: PrivateKey, domains: t.Iterable[str]) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
+def self_signed(
+    key: PrivateKey, domains: t.Sequence[str], now: datetime.datetime, lifetime: datetime.timedelta
+) -> x509.Certificate:
+    """A certificate for the domains that nobody vouches for, valid from a CLOCK_SKEW ago."""
+    # A common name has 64 characters at the most (RFC 5280, appendix A.1).
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, domains[0][:64])])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectAlternativeName([_general_name(domain) for domain in domains]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    )
+    return builder.sign(key, hashes.SHA256())
+
+
 def load_csr(der: bytes) -> x509.CertificateSigningRequest:
     """A request that make_csr() made."""
     return x509.load_der_x509_csr(der)
@@ -227,6 +252,11 @@ def check_issued(
             f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, which is not now",
             remedy="Check the clock of this machine.",
         )
+    check_chain(chain)
+
+
+def check_chain(chain: t.Sequence[x509.Certificate]) -> None:
+    """Refuse a chain (leaf first) in which one did not issue the one before it."""
     for cert, issuer in zip(chain, chain[1:]):
         if not _issued_by(cert, issuer):
             raise CertfleetError(
@@ -239,6 +269,7 @@ __all__ = (
     "CLOCK_SKEW",
     "KEY_TYPES",
     "CertificateFacts",
+    "check_chain",
     "check_issued",
     "facts",
     "fingerprint",
@@ -251,5 +282,7 @@ __all__ = (
     "load_private_key",
     "make_csr",
     "private_key_pem",
+    "self_signed",
     "split_pem",
+    "uncovered",
 )

@@ -11,9 +11,12 @@ short_description: Point consumers on a Sophos XGS firewall at a certificate, an
 version_added: 0.1.0
 author: certfleet contributors (@certfleet)
 description:
-  - Switches web admin console and portals, web server protection rules, SSL VPN, e-mail TLS and hotspot page to a certificate, one by one.
-  - After each switch a TLS handshake shows what is served. Where it is not the new certificate in time, the previous one is put back.
-  - All other settings of a consumer survive. A web server protection rule goes back into the rule group that the firewall drops it from.
+  - Switches web admin console and portals, web server protection rules, SSL VPN, e-mail TLS, hotspot page, remote access IPsec,
+    IPsec and L2TP connections to a certificate, one by one.
+  - After each switch a TLS handshake shows what is served. Where it is not the new certificate with its intermediates in time, the
+    previous one is put back.
+  - Each consumer is read right before its switch, and one element of it is changed. All else survives, known or not.
+    A web server protection rule goes back into the rule group that the firewall drops it from.
 options:
   certificate:
     description:
@@ -22,8 +25,12 @@ options:
     required: true
   consumers:
     description:
-      - Who shall use it. V(webadmin), V(sslvpn), V(smtp), V(popimap), V(hotspot), or V(waf:NAME) for the web server protection rule NAME.
+      - Who shall use it. V(webadmin), V(sslvpn), V(smtp), V(popimap), V(hotspot), V(remoteaccess), or, by their names, V(waf:NAME) for
+        a web server protection rule, V(ipsec:NAME) and V(l2tp:NAME) for a connection.
+      - V(waf) is every rule whose domains the certificate covers, whatever it uses now. RV(left_alone) names the others.
+        Two certificates that cover the same rule must not both ask for it.
       - Without it, whatever uses another version of the same certificate.
+      - A rule with a domain that the certificate does not cover is never switched.
     type: list
     elements: str
   verify_timeout:
@@ -35,6 +42,11 @@ options:
     description:
       - Where web server protection rules are reached from here, if not at the address of their hosted interface.
     type: str
+  verify_chain:
+    description:
+      - Whether the intermediates that were uploaded with the certificate have to be served with it.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - certfleet.sophos_xgs._xgs
   - certfleet.sophos_xgs._attributes
@@ -45,8 +57,11 @@ attributes:
   diff_mode:
     support: full
 notes:
-  - SSL VPN, e-mail TLS and hotspot page are switched, but no handshake is made with them.
-  - An endpoint that cannot be reached from here before the switch is not verified after it; RV(consumers[].verified) says so.
+  - Console, portals and rules are verified, and the SSL VPN if it answers a TLS handshake. E-mail TLS, hotspot page and IPsec cannot
+    be seen from here; what the firewall stored is read back, RV(consumers[].verified) is none and RV(consumers[].reason) says why.
+  - So it is with an endpoint that cannot be reached from here before the switch, or shows another certificate than the previous one.
+  - The switch of an IPsec or L2TP connection may interrupt its tunnels for a moment.
+  - What a connection expects of the other side (V(RemoteCertificate)) is never switched, but RV(left_alone) tells of it.
 """
 
 EXAMPLES = r"""
@@ -56,6 +71,11 @@ EXAMPLES = r"""
     consumers:
       - webadmin
       - "waf:OWA rule"
+
+- name: Every web application whose names it has
+  certfleet.sophos_xgs.xgs_cert_bind:
+    certificate: OWA-20270219-1a2b3c4d
+    consumers: [waf]
 """
 
 RETURN = r"""
@@ -91,20 +111,30 @@ consumers:
       elements: str
       returned: success
       sample: ["192.0.2.10:443 for owa.example.com"]
+    reason:
+      description: Why RV(consumers[].verified) is none.
+      type: str
+      returned: success
+      sample: "before the switch 192.0.2.10:443 for owa.example.com failed: timed out"
   sample: []
+left_alone:
+  description: Consumers that were not switched although one may expect it, and why.
+  returned: success
+  type: dict
+  sample: {"ipsec-peer:Branch": "uses OWA-20261122-99887766, but it is what the other side has to show"}
 """
 
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
-from ..module_utils._x509 import CertificateFacts
 from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.binding import Verification, bind
-from ..module_utils._xgs.certificates import base_name, read_certificates, versions
+from ..module_utils._xgs.certificates import StoredCertificate, base_name, read_certificates, versions
 from ..module_utils._xgs.consumers import (
     Consumer,
     check_consumers,
     check_names,
     kinds_of,
+    left_alone,
     plan_bind,
     read_consumers,
     select,
@@ -118,58 +148,81 @@ ARGUMENTS = Arguments(
         "consumers": {"type": "list", "elements": "str"},
         "verify_timeout": {"type": "int", "default": 60},
         "verify_address": {"type": "str"},
+        "verify_chain": {"type": "bool", "default": True},
     },
     connection="",
 )
 
 
 def run(params: Params, check_mode: bool) -> Outcome:
-    check_consumers(params["consumers"] or [])
+    wanted = params["consumers"]
+    check_consumers(wanted or [])
     with stage("bind", certificate=params["certificate"]):
         firewall = firewall_from(params)
         stored = read_certificates(firewall)
         certificate = next((one for one in stored if one.name == params["certificate"] and one.facts), None)
-        consumers = read_consumers(firewall, kinds_of(params["consumers"]))
-        if certificate is None and not check_mode:
-            raise CertfleetError(
-                "the firewall holds no such certificate", remedy="Upload it first, with xgs_cert_upload."
-            )
-        family = {version.name for version in versions(base_name(params["certificate"]), stored)}
-        selected = select(consumers, params["consumers"], family)
-        if certificate and certificate.facts:
-            check_names(selected, certificate.facts.names, firewall.endpoint)
-        changes = plan_bind(selected, params["certificate"])
-        before, after = {}, {}
-        for _consumer, change in changes:
-            before.update(change.before)
-            after.update(change.after)
-        outcome = Outcome(bool(changes), {"consumers": []}, before, after)
+        consumers = read_consumers(firewall, kinds_of(wanted))
+        if certificate is None:
+            _check_absence(params["certificate"], stored, check_mode)
+        existing = versions(base_name(params["certificate"]), stored)
+        family = {version.name for version in existing}
+        # In check mode it may not be there yet; then it will hardly have other names than the version before.
+        likely = certificate or next(iter(existing), None)
+        names = likely.facts.names if likely and likely.facts else ()
+        selected = select(consumers, wanted, family, names)
+        if certificate:
+            check_names(selected, names, firewall.endpoint)
+        left = left_alone(consumers, wanted, family - {params["certificate"]}, names)
+        outcome = _planned(selected, params["certificate"], left)
         if not selected:
             outcome.warnings.append(f"Nothing on {firewall.endpoint.host} uses {params['certificate']}: set consumers.")
-        if not check_mode and certificate and certificate.facts:
-            to_switch = [consumer for consumer, _change in changes]
-            outcome.failure = _switch(firewall, to_switch, certificate.name, certificate.facts, params, outcome)
+        if certificate and not check_mode:
+            to_switch = [consumer for consumer, _change in plan_bind(selected, certificate.name)]
+            outcome.failure = _switch(firewall, to_switch, certificate, stored, params, outcome)
     return outcome
+
+
+def _check_absence(certificate: str, stored: list[StoredCertificate], check_mode: bool) -> None:
+    """In check mode the upload that brings it may not have happened."""
+    if any(one.name == certificate for one in stored):
+        raise CertfleetError(
+            "the firewall has it, but does not show the certificate itself, so nothing could be verified",
+            remedy="If its file is damaged, upload it again under another name.",
+        )
+    if not check_mode:
+        raise CertfleetError("the firewall holds no such certificate", remedy="Upload it first, with xgs_cert_upload.")
+
+
+def _planned(selected: list[Consumer], certificate: str, left: dict[str, str]) -> Outcome:
+    before, after = {}, {}
+    for _consumer, change in plan_bind(selected, certificate):
+        before.update(change.before)
+        after.update(change.after)
+    warnings = [f"{consumer} is left as it is: it {reason}." for consumer, reason in left.items()]
+    return Outcome(bool(after), {"consumers": [], "left_alone": left}, before, after, warnings=warnings)
 
 
 def _switch(
     firewall: Firewall,
     consumers: list[Consumer],
-    certificate: str,
-    facts: CertificateFacts,
+    certificate: StoredCertificate,
+    stored: list[StoredCertificate],
     params: Params,
     outcome: Outcome,
 ) -> CertfleetError | None:
     """One after the other; one that fails is put back and does not keep the others from being switched."""
-    verification = Verification(params["verify_timeout"], params["verify_address"])
+    verification = Verification(params["verify_timeout"], params["verify_address"], params["verify_chain"])
+    fingerprints = {one.name: one.facts.fingerprint for one in stored if one.facts}
     failures = []
     for consumer in consumers:
         try:
-            with stage("bind", certificate=certificate):
-                bound = bind(firewall, consumer, certificate, facts, verification)
+            with stage("bind", certificate=certificate.name):
+                bound = bind(firewall, consumer, certificate, verification, fingerprints.get(consumer.certificate))
             outcome.facts["consumers"].append(bound.as_dict())
             if not bound.verified:
-                outcome.warnings.append(f"{consumer} uses {certificate} now, but no handshake from here could show it.")
+                outcome.warnings.append(
+                    f"{consumer} uses {certificate.name} now, but no handshake could show it: {bound.reason}."
+                )
         except CertfleetError as error:
             failures.append(error)
     return joined(failures)

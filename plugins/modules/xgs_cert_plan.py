@@ -63,6 +63,10 @@ options:
       preferred_chain:
         description: Passed on to M(certfleet.sophos_xgs.acme_http01_order). A change takes effect with the next renewal.
         type: str
+      provisional:
+        description: Something the role does. Here it makes no difference.
+        type: bool
+        default: false
   acme_directory:
     description: URL of the CA's ACME directory.
     type: str
@@ -125,6 +129,7 @@ certificates:
       reason: the firewall does not have it yet
       current:
       fingerprint:
+      self_signed:
       not_after:
       days_left:
       lifetime_days:
@@ -170,6 +175,7 @@ ARGUMENTS = Arguments(
             "options": {
                 **certificate_spec(),
                 "consumers": {"type": "list", "elements": "str"},
+                "provisional": {"type": "bool", "default": False},
             },
         },
         "acme_directory": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},

@@ -14,6 +14,7 @@ description:
   - Uploads certificate, chain and private key as a new object, named NAME-YYYYMMDD-FFFFFFFF after expiry and fingerprint,
     or NAME-YYYYMMDD-FFFFOOOO with O(acme_directory).
     Nothing is overwritten, so whatever uses an earlier version goes on using it until M(certfleet.sophos_xgs.xgs_cert_bind) repoints it.
+    O(replace) is the one exception.
   - Key and certificate are matched before anything is sent, and what was sent is read back and compared.
   - Intermediates become certificate authorities as well, if they are not there yet.
 options:
@@ -24,12 +25,21 @@ options:
     required: true
   certificate_path:
     description:
-      - File with the certificate followed by its chain, PEM. Required for O(state=present).
+      - File with the certificate followed by its chain, PEM. This or O(certificate_content) is required for O(state=present).
     type: path
+  certificate_content:
+    description:
+      - The same as text.
+    type: str
   private_key_path:
     description:
-      - File with the private key, PEM (PKCS#8 or PKCS#1). Required for O(state=present).
+      - File with the private key, PEM (PKCS#8 or PKCS#1). This or O(private_key_content) is required for O(state=present).
+      - The firewall takes no key file whose name does not end in C(.key); whatever this one is called, it is sent so.
     type: path
+  private_key_content:
+    description:
+      - The same as text, for instance from a vault.
+    type: str
   private_key_passphrase:
     description:
       - Opens an encrypted key. The key is decrypted here; the passphrase is not sent.
@@ -44,16 +54,37 @@ options:
     description:
       - Profile that the certificate was ordered with, if any. Counts with O(acme_directory) only.
     type: str
+  replace:
+    description:
+      - Name of a certificate object on the firewall whose certificate and key are replaced in place, instead of a new version.
+      - For what can only refer to one fixed name. There is no way back, the firewall's answer is the only proof that its users took
+        the new certificate, and firewalls refuse it while a web server protection rule uses the object (reported; 542 or 500).
+    type: str
+  domains:
+    description:
+      - Names and addresses of the certificate that O(state=provisional) makes.
+    type: list
+    elements: str
+  key_type:
+    description:
+      - Kind of its private key.
+    type: str
+    choices: [rsa2048, rsa3072, rsa4096, ec256, ec384]
+    default: rsa2048
   keep:
     description:
       - How many of the newest versions O(state=absent) leaves. Versions in use are left too, and reported, where this is given.
-      - Without it all versions go, and one that is in use is an error.
+      - Without it all versions go, and one that is in use is an error that names its users.
+      - A self-signed version is not counted once there is another one.
     type: int
   state:
     description:
       - V(present) uploads. V(absent) removes versions that this module made.
+      - V(provisional) sees to it that there is a version at all, for a service that cannot be set up without a certificate. If there
+        is none, or an expired one only, a self-signed one for O(domains) is made, valid for 90 days; its key exists in memory and on
+        the firewall only. M(certfleet.sophos_xgs.xgs_cert_plan) takes it for due, and the first certificate of a CA replaces it.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, provisional]
     default: present
 extends_documentation_fragment:
   - certfleet.sophos_xgs._xgs
@@ -75,6 +106,12 @@ EXAMPLES = r"""
     acme_directory: https://acme-v02.api.letsencrypt.org/directory
   register: upload
 
+- name: Have something that a new web application can use until then
+  certfleet.sophos_xgs.xgs_cert_upload:
+    name: OWA
+    state: provisional
+    domains: [owa.example.com]
+
 - name: Use it
   certfleet.sophos_xgs.xgs_cert_bind:
     certificate: "{{ upload.certificate }}"
@@ -90,19 +127,24 @@ EXAMPLES = r"""
 RETURN = r"""
 certificate:
   description: Name of the object on the firewall.
-  returned: O(state=present)
+  returned: unless O(state=absent)
   type: str
   sample: OWA-20270219-1a2b3c4d
 fingerprint:
   description: SHA-256 of the certificate.
-  returned: O(state=present)
+  returned: unless O(state=absent)
   type: str
   sample: 1a2b3c4d00000000000000000000000000000000000000000000000000000000
 not_after:
   description: When it expires.
-  returned: O(state=present)
+  returned: unless O(state=absent)
   type: str
   sample: "2027-02-19T04:00:00Z"
+self_signed:
+  description: Whether it is one that nobody vouches for, as a provisional one.
+  returned: unless O(state=absent)
+  type: bool
+  sample: false
 removed:
   description: Names of the versions that were removed.
   returned: O(state=absent)
@@ -116,119 +158,178 @@ in_use:
   sample: {"OWA-20261122-99887766": [sslvpn]}
 """
 
+import datetime
 from pathlib import Path
 
 from ..module_utils import _x509
 from ..module_utils._errors import CertfleetError, stage
-from ..module_utils._libraries import x509
+from ..module_utils._names import normalise_domains
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
 from ..module_utils._xgs.api import Firewall
-from ..module_utils._xgs.certificates import (
-    check_name,
-    check_uploaded,
-    origin_of,
-    plan_prune,
-    plan_upload,
-    read_authorities,
-    read_certificates,
-    versions,
-)
+from ..module_utils._xgs.certificates import check_name, origin_of, read_certificates, versions
 from ..module_utils._xgs.change import Change
-from ..module_utils._xgs.consumers import KINDS, read_consumers
-from ..module_utils._xgs.errors import NO_RIGHT, XgsApiError
+from ..module_utils._xgs.consumers import check_names, read_consumers
+from ..module_utils._xgs.errors import XgsApiError
+from ..module_utils._xgs.pruning import Users, plan_prune, read_users, remove
+from ..module_utils._xgs.uploads import Material, check_uploaded, plan_replacement, plan_upload
 from ..module_utils._xgs_options import firewall_from, xgs_spec
+
+# As long as the first certificates of most CAs: whoever has none by then needs to look.
+PROVISIONAL = datetime.timedelta(days=90)
 
 ARGUMENTS = Arguments(
     spec={
         **xgs_spec(),
         "name": {"type": "str", "required": True},
         "certificate_path": {"type": "path"},
+        "certificate_content": {"type": "str"},
         "private_key_path": {"type": "path"},
+        "private_key_content": {"type": "str", "no_log": True},
         "private_key_passphrase": {"type": "str", "no_log": True},
         "acme_directory": {"type": "str"},
         "profile": {"type": "str"},
+        "replace": {"type": "str"},
+        "domains": {"type": "list", "elements": "str"},
+        "key_type": {"type": "str", "choices": list(_x509.KEY_TYPES), "default": _x509.KEY_TYPES[0]},
         "keep": {"type": "int"},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "state": {"type": "str", "choices": ["present", "absent", "provisional"], "default": "present"},
     },
-    required_if=(("state", "present", ("certificate_path", "private_key_path")),),
+    mutually_exclusive=(("certificate_path", "certificate_content"), ("private_key_path", "private_key_content")),
+    required_if=(
+        ("state", "present", ("certificate_path", "certificate_content"), True),
+        ("state", "present", ("private_key_path", "private_key_content"), True),
+        ("state", "provisional", ("domains",)),
+    ),
     connection="",
 )
 
 
 def run(params: Params, check_mode: bool) -> Outcome:
-    absent = params["state"] == "absent"
-    with stage("prune" if absent else "upload", certificate=params["name"]):
+    step = {"present": _present, "provisional": _provisional, "absent": _absent}[params["state"]]
+    with stage("prune" if step is _absent else "upload", certificate=params["name"]):
         check_name(params["name"])
-        return (_remove if absent else _upload)(params, check_mode)
+        return step(params, check_mode)
 
 
-def _upload(params: Params, check_mode: bool) -> Outcome:
-    name = params["name"]
-    chain = _x509.load_certificates(_read(params["certificate_path"]))
-    key = _x509.load_private_key(_read(params["private_key_path"]), params["private_key_passphrase"])
+def _present(params: Params, check_mode: bool) -> Outcome:
+    material = _material(params)
+    firewall = firewall_from(params)
+    stored = read_certificates(firewall)
+    if params["replace"]:
+        change = plan_replacement(firewall, params["replace"], material, stored)
+        if change.changed:
+            _replace(firewall, params["replace"], material, change, check_mode)
+        return _outcome(params["replace"], material.facts, change)
+    origin = origin_of(params["acme_directory"], params["profile"]) if params["acme_directory"] else ""
+    version, change = plan_upload(firewall, params["name"], material, stored, origin)
+    if change.changed and not check_mode:
+        _apply(firewall, version, material, change)
+    return _outcome(version, material.facts, change)
+
+
+def _provisional(params: Params, check_mode: bool) -> Outcome:
+    """Any version of the certificate will do that has not expired."""
+    domains = normalise_domains(params["domains"])
+    firewall = firewall_from(params)
+    stored = read_certificates(firewall)
+    now = firewall.clock.now()
+    for version in versions(params["name"], stored):
+        if version.facts and version.facts.not_after > now:
+            return _outcome(version.name, version.facts, Change({}, {}))
+    key = _x509.generate_private_key(params["key_type"])
+    certificate = _x509.self_signed(key, domains, now, PROVISIONAL)
+    material = Material([certificate], _x509.private_key_pem(key))
+    name, change = plan_upload(firewall, params["name"], material, stored)
+    if not check_mode:
+        _apply(firewall, name, material, change)
+    return _outcome(name, material.facts, change)
+
+
+def _material(params: Params) -> Material:
+    """Read and compared, before anything is asked of the firewall."""
+    chain = _x509.load_certificates(_content(params, "certificate"))
+    key = _x509.load_private_key(_content(params, "private_key"), params["private_key_passphrase"])
     if not chain or not _x509.key_matches(chain[0], key):
         raise CertfleetError(
-            f"the key in {params['private_key_path']} does not belong to the certificate in {params['certificate_path']}",
-            remedy="Nothing was sent. Give the key that the certificate was requested with; the certificate comes first in its file.",
+            f"the key{_of(params, 'private_key')} does not belong to the certificate{_of(params, 'certificate')}",
+            remedy="Nothing was sent. Give the key that the certificate was requested with; the certificate comes"
+            " first, its chain after it.",
         )
-    firewall = firewall_from(params)
-    origin = origin_of(params["acme_directory"], params["profile"]) if params["acme_directory"] else ""
-    version, change = _plan(firewall, name, chain, _x509.private_key_pem(key), origin)
-    facts = _x509.facts(chain[0])
-    if not check_mode and change.changed:
-        change.apply(firewall)
-        check_uploaded(firewall, version, facts.fingerprint)
-    result = {"certificate": version, **{key: facts.as_dict()[key] for key in ("fingerprint", "not_after")}}
-    return Outcome(change.changed, result, change.before, change.after)
+    _x509.check_chain(chain)
+    return Material(chain, _x509.private_key_pem(key))
 
 
-def _plan(
-    firewall: Firewall, name: str, chain: list[x509.Certificate], key_pem: bytes, origin: str
-) -> tuple[str, Change]:
-    stored = read_certificates(firewall)
-    version, change = plan_upload(name, chain, key_pem, stored, (), origin)
-    if change.changed and len(chain) > 1:
-        return plan_upload(name, chain, key_pem, stored, read_authorities(firewall), origin)
-    return version, change
-
-
-def _remove(params: Params, check_mode: bool) -> Outcome:
-    firewall = firewall_from(params)
-    stored = versions(params["name"], read_certificates(firewall))
-    used_by = _users(firewall) if len(stored) > (params["keep"] or 0) else {}
-    change = plan_prune(params["name"], params["keep"] or 0, stored, used_by)
-    in_use = {version: used_by[version] for version in change.after["certificates"]}
-    if in_use and params["keep"] is None:
-        raise CertfleetError(
-            "; ".join(f"{version} is used by {', '.join(users)}" for version, users in in_use.items()),
-            remedy="Point them at another certificate first, or give keep to remove only what is not in use.",
-        )
-    if not check_mode:
-        change.apply(firewall)
-    removed = [write.name for write in change.writes]
-    return Outcome(change.changed, {"removed": removed, "in_use": in_use}, change.before, change.after)
-
-
-def _users(firewall: Firewall) -> dict[str, list[str]]:
-    """Who uses which certificate, as far as the account may see it; the firewall itself guards the rest (504)."""
-    used_by: dict[str, list[str]] = {}
-    for kind in KINDS:
-        try:
-            for consumer in read_consumers(firewall, [kind]):
-                used_by.setdefault(consumer.certificate, []).append(str(consumer))
-        except XgsApiError as error:
-            if error.code != NO_RIGHT:
-                raise
-    return used_by
-
-
-def _read(path: str) -> bytes:
+def _content(params: Params, option: str) -> bytes:
+    path = params[f"{option}_path"]
+    if path is None:
+        return str(params[f"{option}_content"]).encode()
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise CertfleetError(
             f"{path} cannot be read: {error.strerror}", remedy="Is it there, on the host that this runs on?"
         ) from error
+
+
+def _of(params: Params, option: str) -> str:
+    return f" in {params[f'{option}_path']}" if params[f"{option}_path"] else ""
+
+
+def _replace(firewall: Firewall, name: str, material: Material, change: Change, check_mode: bool) -> None:
+    """There is no way back from this, so whoever uses the object must be able to live with what comes."""
+    users = [consumer for consumer in read_consumers(firewall) if consumer.certificate == name]
+    check_names(users, material.facts.names, firewall.endpoint)
+    if check_mode:
+        return
+    if any(consumer.kind.key == "webadmin" for consumer in users):
+        firewall.trust(material.facts.fingerprint)
+    try:
+        _apply(firewall, name, material, change)
+    except XgsApiError as error:
+        if users:
+            error.advise(
+                f"The firewall may refuse it because {', '.join(map(str, users))} uses {name}: leave replace out, and"
+                " let xgs_cert_bind switch to a new version."
+            )
+        raise
+
+
+def _apply(firewall: Firewall, name: str, material: Material, change: Change) -> None:
+    change.apply(firewall)
+    check_uploaded(firewall, name, material.facts.fingerprint)
+
+
+def _outcome(name: str, facts: _x509.CertificateFacts, change: Change) -> Outcome:
+    result = {"certificate": name, **{key: facts.as_dict()[key] for key in ("fingerprint", "not_after", "self_signed")}}
+    return Outcome(change.changed, result, change.before, change.after)
+
+
+def _absent(params: Params, check_mode: bool) -> Outcome:
+    firewall = firewall_from(params)
+    stored = versions(params["name"], read_certificates(firewall))
+    keep = params["keep"]
+    used_by = Users({}, [])
+    if plan_prune(params["name"], keep or 0, stored, ()).changed:
+        used_by = read_users(firewall)
+    change = plan_prune(params["name"], keep or 0, stored, used_by.by_certificate)
+    in_use = {version: used_by.by_certificate[version] for version in change.after["certificates"]}
+    if keep is None:
+        _refuse(in_use)
+    referred = [] if check_mode else remove(firewall, change)
+    unseen = {version: [used_by.unknown] for version in referred}
+    if keep is None:
+        _refuse(unseen)
+    removed = [write.name for write in change.writes if write.name not in referred]
+    after = {"certificates": [*change.after["certificates"], *referred]}
+    return Outcome(bool(removed), {"removed": removed, "in_use": {**in_use, **unseen}}, change.before, after)
+
+
+def _refuse(in_use: dict[str, list[str]]) -> None:
+    if in_use:
+        raise CertfleetError(
+            "; ".join(f"{version} is used by {', '.join(users)}" for version, users in in_use.items()),
+            remedy="Point them at another certificate first, or give keep to remove only what is not in use.",
+        )
 
 
 def main() -> None:

@@ -139,8 +139,11 @@ def _located(firewall: str, message: str) -> str:
 
 
 def _alarming(planned: Row, alarm_days: float) -> bool:
-    """Whether so little time is left that somebody has to look: the shorter of the days and a sixth of the lifetime."""
-    if planned["days_left"] is None:
+    """Whether so little time is left that somebody has to look: the shorter of the days and a sixth of the lifetime.
+
+    Nobody trusts what is self-signed, however long it is valid.
+    """
+    if planned["days_left"] is None or planned.get("self_signed"):
         return True
     return bool(planned["days_left"] < min(alarm_days, planned["lifetime_days"] / 6))
 

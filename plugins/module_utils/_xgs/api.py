@@ -39,7 +39,8 @@ class Write:
 
     @property
     def name(self) -> str:
-        return self.entity.findtext("Name", "")
+        """VPN connections have it in a block of their own."""
+        return self.entity.findtext("Name") or self.entity.findtext("Configuration/Name") or ""
 
     def __str__(self) -> str:
         return f"{self.operation} {self.entity.tag} {self.name}".rstrip()

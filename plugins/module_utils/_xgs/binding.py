@@ -10,17 +10,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import typing as t
+import xml.etree.ElementTree as ET
 
 from .._clock import Deadline
 from .._errors import CertfleetError
 from .._tls_probe import Served, probe
-from .._x509 import CertificateFacts
 from .api import Firewall
-from .consumers import Consumer, point, read_consumers
-from .hosts import host_address
+from .certificates import StoredCertificate
+from .consumers import Consumer
+from .endpoints import Endpoints, find_endpoints, missing_intermediates
+from .errors import XgsConnectionError, XgsError
+from .pointing import groups_of, point, reread
 
-# Address, port, server name.
-Endpoint = t.Tuple[str, int, t.Optional[str]]
+# Seconds between two looks.
+PAUSES = (0.2, 0.5, 1.0)
+LATER = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,120 +33,156 @@ class Verification:
 
     timeout: seconds until a consumer must serve the new certificate; its server takes a moment to reload.
     address: where web server protection rules are reached, if not at the address of their hosted interface.
+    chain: whether the intermediates have to be served as well.
     """
 
     timeout: float = 60.0
     address: str | None = None
+    chain: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """What became of one consumer. verified is None where no handshake could tell."""
+    """What became of one consumer. verified is None where no handshake could tell, and reason says why."""
 
     consumer: str
     previous: str
     certificate: str
     verified: bool | None
     served_by: list[str]
+    reason: str | None = None
 
     def as_dict(self) -> dict[str, t.Any]:
         return dataclasses.asdict(self)
 
 
 def bind(
-    firewall: Firewall, consumer: Consumer, certificate: str, facts: CertificateFacts, verification: Verification
+    firewall: Firewall,
+    consumer: Consumer,
+    certificate: StoredCertificate,
+    verification: Verification,
+    previous: str | None = None,
 ) -> Bound:
     """Switch one consumer and verify it. An endpoint that could not be reached before cannot be verified after.
 
-    facts: of the new certificate. Raises CertfleetError, stage "bind" or "verify", when the previous one is back.
+    certificate: the new one, whose facts must be known. previous: fingerprint of what the consumer uses now, if known.
+    Raises CertfleetError, stage "bind" or "verify", when the previous one is back.
     """
-    endpoints = [served for served in _probe(_endpoints(firewall, consumer, facts, verification)) if served.certificate]
-    if consumer.kind.key == "webadmin":
-        # From the switch on the firewall shows itself with the new certificate.
-        firewall.trust(facts.fingerprint)
-    try:
-        point(firewall, consumer, certificate)
-    except CertfleetError as error:
-        error.locate(stage="bind")
-        _put_back(firewall, consumer, endpoints, verification, error)
-        raise
-    try:
-        _verify(firewall, consumer, endpoints, facts, verification)
-    except CertfleetError as error:
-        error.locate(stage="verify")
-        _put_back(firewall, consumer, endpoints, verification, error)
-        raise
-    verified = True if endpoints else None
-    return Bound(str(consumer), consumer.certificate, certificate, verified, [str(served) for served in endpoints])
+    groups = groups_of(firewall, consumer)
+    endpoints = find_endpoints(firewall, consumer, certificate, previous, verification.address)
+    switch = _Switch(firewall, consumer, certificate, verification, groups, endpoints)
+    for stage, step in (("bind", switch.point), ("verify", switch.verify)):
+        try:
+            step()
+        except CertfleetError as error:
+            error.locate(stage=stage)
+            switch.put_back(error)
+            raise
+    return Bound(
+        str(consumer),
+        consumer.certificate,
+        certificate.name,
+        True if endpoints.found else None,
+        [str(served) for served in endpoints.found],
+        endpoints.reason or None,
+    )
 
 
-def _verify(
-    firewall: Firewall, consumer: Consumer, endpoints: list[Served], facts: CertificateFacts, verification: Verification
-) -> None:
-    wrong = _wait(firewall, endpoints, facts.fingerprint, verification)
-    if wrong:
-        raise CertfleetError(
-            f"{consumer} does not serve the new certificate {verification.timeout:g} s after the switch: "
-            + "; ".join(f"{served} {_what(served)}" for served in wrong)
-        )
-    if consumer.kind.key == "webadmin":
-        # Or else the next run would be locked out.
-        firewall.check_trust()
+@dataclasses.dataclass(frozen=True)
+class _Switch:
+    firewall: Firewall
+    consumer: Consumer
+    certificate: StoredCertificate
+    verification: Verification
+    groups: list[ET.Element]
+    endpoints: Endpoints
 
+    @property
+    def console(self) -> bool:
+        return self.consumer.kind.key == "webadmin"
 
-def _put_back(
-    firewall: Firewall, consumer: Consumer, endpoints: list[Served], verification: Verification, error: CertfleetError
-) -> None:
-    """Restore the previous certificate; the error tells the user what is served in the end."""
-    previous = consumer.certificate
-    try:
-        if any(now.certificate != previous for now in read_consumers(firewall, [consumer.kind.key]) if now == consumer):
-            point(firewall, consumer, previous)
-    except CertfleetError as failure:
-        error.advise(f"Putting {previous} back failed too ({failure}): set it in the web console now.")
-        return
-    wrong = [old for old in endpoints if _wait(firewall, [old], old.fingerprint or "", verification)]
-    if wrong:
-        error.advise(f"{previous} is set again, but {', '.join(map(str, wrong))} does not serve it: look at it now.")
-    else:
-        error.advise(f"{previous} is still in place. Find out why, then run again: nothing has to be issued anew.")
+    @property
+    def fingerprint(self) -> str:
+        return self.certificate.facts.fingerprint if self.certificate.facts else ""
 
+    def point(self) -> None:
+        if self.console:
+            # From the switch on the firewall shows itself with the new certificate.
+            self.firewall.trust(self.fingerprint)
+        self._point_at(self.certificate.name)
+        if not self.endpoints.found and reread(self.firewall, self.consumer).certificate != self.certificate.name:
+            raise XgsError(f"the firewall accepted the switch of {self.consumer}, but did not carry it out")
 
-def _endpoints(
-    firewall: Firewall, consumer: Consumer, facts: CertificateFacts, verification: Verification
-) -> list[Endpoint]:
-    """(address, port, server name) of every handshake that shows what this consumer serves."""
-    if consumer.kind.key == "webadmin":
-        return [(firewall.endpoint.host, firewall.endpoint.port, next(iter(facts.names), None))]
-    if consumer.kind.key == "waf":
-        address = verification.address or _hosted_address(firewall, consumer)
-        port = int(consumer.record.findtext("HTTPBasedPolicy/ListenPort", "443"))
-        return [(address, port, domain) for domain in consumer.domains]
-    return []
+    def verify(self) -> None:
+        now = self._wait(self.endpoints.found, self.fingerprint)
+        wrong = [served for served in now if served.fingerprint != self.fingerprint]
+        if wrong:
+            raise CertfleetError(
+                f"{self.consumer} does not serve the new certificate {self.verification.timeout:g} s after the switch: "
+                + "; ".join(f"{served} {_what(served)}" for served in wrong)
+            )
+        if self.verification.chain:
+            self._check_chain(now)
+        if self.console:
+            # Or else the next run would be locked out.
+            self.firewall.check_trust()
 
+    def put_back(self, error: CertfleetError) -> None:
+        """Restore the previous certificate; the error tells the user what is served in the end."""
+        previous = self.consumer.certificate
+        try:
+            self._point_at(previous)
+        except CertfleetError as failure:
+            error.advise(f"Putting {previous} back failed too ({failure}): set it in the web console now.")
+            return
+        found = self.endpoints.found
+        wrong = [old for old in found if self._wait([old], old.fingerprint)[0].fingerprint != old.fingerprint]
+        if wrong:
+            error.advise(
+                f"{previous} is set again, but {', '.join(map(str, wrong))} does not serve it: look at it now."
+            )
+        else:
+            error.advise(f"{previous} is still in place. Find out why, then run again: nothing has to be issued anew.")
 
-def _hosted_address(firewall: Firewall, consumer: Consumer) -> str:
-    """The rule names its interface by a host object such as #Port2."""
-    name = consumer.record.findtext("HTTPBasedPolicy/HostedAddress", "")
-    return host_address(firewall, name) or firewall.endpoint.host
+    def _point_at(self, name: str) -> None:
+        """The console's server reloads, before or after it answers, and for a moment there may be nobody."""
+        problem: XgsConnectionError | None = None
+        for _try in self._tries():
+            try:
+                point(self.firewall, self.consumer, name, self.groups)
+                if self.console:
+                    reread(self.firewall, self.consumer)
+            except XgsConnectionError as error:
+                problem = error
+                if self.console:
+                    continue
+                raise
+            return
+        if problem is not None:
+            raise problem
 
+    def _wait(self, endpoints: t.Sequence[Served], fingerprint: str | None) -> list[Served]:
+        """Shake hands until every endpoint serves the certificate or time is up; return what each serves in the end."""
+        now = list(endpoints)
+        for _try in self._tries():
+            now = [probe(served.address, served.port, served.server_name) for served in now]
+            if all(served.fingerprint == fingerprint for served in now):
+                break
+        return now
 
-def _probe(endpoints: t.Iterable[Endpoint]) -> list[Served]:
-    return [probe(*endpoint) for endpoint in endpoints]
+    def _tries(self) -> t.Iterator[None]:
+        deadline = Deadline(self.firewall.clock, self.verification.timeout)
+        return deadline.tries(itertools.chain(PAUSES, itertools.repeat(LATER)))
 
-
-def _wait(
-    firewall: Firewall, endpoints: t.Sequence[Served], fingerprint: str, verification: Verification
-) -> list[Served]:
-    """Shake hands until every endpoint serves the certificate or time is up; return those that do not."""
-    wrong = list(endpoints)
-    deadline = Deadline(firewall.clock, verification.timeout)
-    for _try in deadline.tries(itertools.chain((0.2, 0.5, 1.0), itertools.repeat(2.0))):
-        now = _probe((served.address, served.port, served.server_name) for served in wrong)
-        wrong = [served for served in now if served.fingerprint != fingerprint]
-        if not wrong:
-            break
-    return wrong
+    def _check_chain(self, now: list[Served]) -> None:
+        for served in now:
+            missing = missing_intermediates(served, self.certificate)
+            if missing:
+                raise CertfleetError(
+                    f"{self.consumer} serves the new certificate at {served} without {', '.join(missing)}, so many"
+                    " clients will not trust it",
+                    remedy="If this firewall never sends intermediates, set verify_chain to false.",
+                )
 
 
 def _what(served: Served) -> str:

@@ -3,7 +3,7 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""Certificates on the firewall: what is there, and how a new version gets there and an old one away.
+"""Certificates on the firewall: what is there, and under which name.
 
 A certificate in use is never overwritten. Each version has a name of its own, NAME-YYYYMMDD-FFFFFFFF: the day on which
 it expires and the start of its SHA-256, so that the web console's list says what is what. Where its origin is known,
@@ -23,18 +23,13 @@ import xml.etree.ElementTree as ET
 
 from .. import _x509
 from .._errors import CertfleetError
-from .._libraries import serialization, x509
-from .api import Answer, Firewall, Write
+from .._libraries import x509
+from .api import Answer, Firewall
 from .archive import certificate_files
-from .change import Change
-from .errors import XgsError
-from .transport import File
 
 # The firewall allows 50 characters; a version's suffix takes 18.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 VERSION = re.compile(r"-\d{8}-([0-9a-f]{4})([0-9a-f]{4})\Z")
-# "A CA certificate with this name / this content exists" (API document; 503 measured for the same content).
-CA_PRESENT = (502, 503)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,13 +121,16 @@ def base_name(version: str) -> str:
 
 
 def versions(name: str, stored: t.Iterable[StoredCertificate]) -> list[StoredCertificate]:
-    """Every readable version of a certificate, newest first; an object of the bare name counts as one."""
+    """Every readable version of a certificate, newest first; an object of the bare name counts as one.
+
+    A self-signed one only bridges the time until a CA has issued one, and CAs date back: it is older than all of those.
+    """
     found = [
-        (certificate.facts.not_before, certificate.name, certificate)
+        (not certificate.facts.self_signed, certificate.facts.not_before, certificate.name, certificate)
         for certificate in stored
         if certificate.facts and base_name(certificate.name) == name
     ]
-    return [certificate for _not_before, _name, certificate in sorted(found, reverse=True)]
+    return [certificate for *_order, certificate in sorted(found, key=lambda one: one[:3], reverse=True)]
 
 
 def origin_of(directory_url: str, profile: str | None) -> str:
@@ -145,102 +143,11 @@ def version_name(name: str, facts: _x509.CertificateFacts, origin: str = "") -> 
     return f"{name}-{facts.not_after:%Y%m%d}-{facts.fingerprint[: 8 - len(origin)]}{origin}"
 
 
-def plan_upload(
-    name: str,
-    chain: t.Sequence[x509.Certificate],
-    key_pem: bytes,
-    stored: t.Iterable[StoredCertificate],
-    authorities: t.Container[str],
-    origin: str = "",
-) -> tuple[str, Change]:
-    """The object's name, and the change that brings certificate, chain and key onto the firewall.
-
-    chain: leaf first. Intermediates go into the certificate's file and become certificate authorities as well, because
-    it is not known which of the two a consumer serves. authorities: fingerprints of those that are there.
-    origin: its origin_of(), if that is known.
-    """
-    facts = _x509.facts(chain[0])
-    for certificate in versions(name, stored):
-        if certificate.facts and certificate.facts.fingerprint == facts.fingerprint:
-            return certificate.name, Change({}, {})
-    version = version_name(name, facts, origin)
-    missing = [certificate for certificate in chain[1:] if _x509.fingerprint(certificate) not in authorities]
-    uploads = [_authority(certificate) for certificate in missing]
-    uploads.append(_certificate(version, chain, key_pem))
-    after = {"certificate": {"name": version, **facts.as_dict()}, "authorities": [write.name for write in uploads[:-1]]}
-    return version, Change({"certificate": None, "authorities": []}, after, tuple(uploads))
-
-
-def check_uploaded(firewall: Firewall, version: str, fingerprint: str) -> None:
-    """Read back what was uploaded. Raises XgsError when the firewall holds something else under that name."""
-    stored = read_certificates(firewall, version)
-    if stored and stored[0].facts is None:
-        # Its file was not to be found in the archive; the handshake will tell.
-        return
-    if not stored or not stored[0].facts or stored[0].facts.fingerprint != fingerprint:
-        raise XgsError(
-            f"the firewall accepted {version}, but holds no such certificate",
-            remedy=f"Look under Certificates for {version}; delete it if it is damaged, and run again.",
-        )
-
-
-def plan_prune(name: str, keep: int, stored: t.Iterable[StoredCertificate], in_use: t.Container[str]) -> Change:
-    """Remove our versions but the `keep` newest and those in use. An object of the bare name is not ours."""
-    old = [certificate.name for certificate in versions(name, stored)[keep:] if certificate.name != name]
-    gone = [version for version in old if version not in in_use]
-    writes = tuple(Write("remove", _named("Certificate", version)) for version in gone)
-    return Change({"certificates": old}, {"certificates": [version for version in old if version in in_use]}, writes)
-
-
-def _certificate(name: str, chain: t.Sequence[x509.Certificate], key_pem: bytes) -> Write:
-    entity = ET.Element("Certificate")
-    # A key file of any other ending is stored damaged and locks the web admin console out (reported).
-    fields = {
-        "Action": "UploadCertificate",
-        "Name": name,
-        "CertificateFormat": "pem",
-        "CertificateFile": f"{name}.pem",
-        "PrivateKeyFile": f"{name}.key",
-    }
-    for tag, text in fields.items():
-        ET.SubElement(entity, tag).text = text
-    pem = b"".join(map(_pem, chain))
-    return Write("add", entity, (File(f"{name}.pem", pem), File(f"{name}.key", key_pem)))
-
-
-def _authority(certificate: x509.Certificate) -> Write:
-    common_name = re.sub(r"[^A-Za-z0-9_.-]+", "_", _common_name(certificate))[:30]
-    name = f"{common_name}-{_x509.fingerprint(certificate)[:8]}"
-    entity = ET.Element("CertificateAuthority")
-    for tag, text in {"Name": name, "Format": "PEM", "CACertFile": f"{name}.pem"}.items():
-        ET.SubElement(entity, tag).text = text
-    return Write("add", entity, (File(f"{name}.pem", _pem(certificate)),), satisfied_by=CA_PRESENT)
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _common_name(certificate: x509.Certificate) -> str:
-    return next(
-        (str(part.value) for part in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)), "CA"
-    )
-
-
-def _named(entity: str, name: str) -> ET.Element:
-    element = ET.Element(entity)
-    ET.SubElement(element, "Name").text = name
-    return element
-
-
 __all__ = (
     "StoredCertificate",
     "base_name",
     "check_name",
-    "check_uploaded",
     "origin_of",
-    "plan_prune",
-    "plan_upload",
     "read_authorities",
     "read_certificates",
     "version_name",

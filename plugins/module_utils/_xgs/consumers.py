@@ -3,7 +3,7 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""Who uses which certificate, and how each is pointed at another one.
+"""Who uses which certificate.
 
 A consumer is written `webadmin`, `sslvpn`, … or, where there are many of a kind, `waf:NAME`. All of them hold the
 certificate's name in one element of one entity (API document); nothing on the firewall looks it up the other way round.
@@ -17,10 +17,14 @@ import typing as t
 import xml.etree.ElementTree as ET
 
 from .._errors import CertfleetError
+from .._x509 import uncovered
 from .api import Firewall, Write
 from .change import Change
-from .errors import XgsError
+from .errors import XgsApiError
 from .transport import Endpoint
+
+# The answer for an entity that this firmware does not have.
+UNKNOWN_ENTITY = 529
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +33,9 @@ class Kind:
 
     paths: the elements that may hold the certificate's name, below the record; the first one present counts.
     block: the part of the entity that a Set may consist of alone. named: there are many, told apart by Name.
+    container: the element in which all objects of the entity lie side by side, in one record. optional: without a
+    certificate's name in it, it uses none. by_hand: why it is only told and never switched. unseen: why no handshake
+    shows what it serves.
     """
 
     key: str
@@ -37,7 +44,19 @@ class Kind:
     paths: tuple[str, ...]
     block: str | None = None
     named: bool = False
+    container: str | None = None
+    optional: bool = False
+    by_hand: str = ""
+    unseen: str = ""
 
+    @property
+    def name_path(self) -> str:
+        return f"{self.container}/Name" if self.container else "Name"
+
+
+_PEER = "it is what the other side has to show: change it when the other side has its new certificate"
+_IKE = "it is shown within IKE, not by a TLS handshake"
+_MAIL = "it is shown within mail connections that pass through the firewall"
 
 KINDS = {
     kind.key: kind
@@ -58,11 +77,71 @@ KINDS = {
             named=True,
         ),
         Kind("sslvpn", "SSL VPN", "SSLTunnelAccessSettings", ("SSLServerCertificate",)),
-        Kind("smtp", "SMTP TLS", "EmailConfiguration", ("SMTPTLSConfiguration/TLSCertificate",)),
-        Kind("popimap", "POP and IMAP TLS", "EmailConfiguration", ("POPSIMAPTLSConfiguration/TLSCertificate",)),
-        Kind("hotspot", "hotspot sign-in page", "AdvancedConfiguration", ("LoginPageCertificate/Certificate",)),
+        Kind("smtp", "SMTP TLS", "EmailConfiguration", ("SMTPTLSConfiguration/TLSCertificate",), unseen=_MAIL),
+        Kind(
+            "popimap",
+            "POP and IMAP TLS",
+            "EmailConfiguration",
+            ("POPSIMAPTLSConfiguration/TLSCertificate",),
+            unseen=_MAIL,
+        ),
+        Kind(
+            "hotspot",
+            "hotspot sign-in page",
+            "AdvancedConfiguration",
+            ("LoginPageCertificate/Certificate",),
+            unseen="only guests of a hotspot are shown its page",
+        ),
+        Kind(
+            "remoteaccess",
+            "remote access IPsec",
+            "SophosConnectClient",
+            ("LocalCertificate",),
+            optional=True,
+            unseen=_IKE,
+        ),
+        Kind(
+            "remoteaccess-peer",
+            "remote access IPsec, the clients' certificate",
+            "SophosConnectClient",
+            ("RemoteCertificate",),
+            optional=True,
+            by_hand=_PEER,
+        ),
+        Kind(
+            "ipsec",
+            "IPsec connection",
+            "VPNIPSecConnection",
+            ("Configuration/LocalCertificate",),
+            named=True,
+            container="Configuration",
+            optional=True,
+            unseen=_IKE,
+        ),
+        Kind(
+            "ipsec-peer",
+            "IPsec connection, the other side's certificate",
+            "VPNIPSecConnection",
+            ("Configuration/RemoteCertificate",),
+            named=True,
+            container="Configuration",
+            optional=True,
+            by_hand=_PEER,
+        ),
+        Kind(
+            "l2tp",
+            "L2TP connection",
+            "L2TPConnection",
+            ("Configuration/LocalCertificate",),
+            named=True,
+            container="Configuration",
+            optional=True,
+            unseen=_IKE,
+        ),
     )
 }
+# Means every rule whose domains the certificate covers. Of other kinds there is nothing that would set a limit.
+WAF = "waf"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,63 +176,134 @@ class Consumer:
 
 
 def check_consumers(consumers: t.Iterable[str]) -> None:
-    """Refuse what is no consumer, before anything is asked of a firewall."""
+    """Refuse what is no consumer, or not ours to switch, before anything is asked of a firewall."""
     for text in consumers:
         key, colon, name = text.partition(":")
         kind = KINDS.get(key)
-        if kind is None or kind.named != bool(name) or bool(colon) != bool(name):
-            known = ", ".join(f"{kind.key}:NAME" if kind.named else kind.key for kind in KINDS.values())
-            raise CertfleetError(f"'{text}' is not a consumer", stage="plan", remedy=f"Known are {known}.")
+        if text != WAF and (kind is None or kind.named != bool(name) or bool(colon) != bool(name)):
+            ours = [kind for kind in KINDS.values() if not kind.by_hand]
+            known = ", ".join(f"{kind.key}:NAME" if kind.named else kind.key for kind in ours)
+            raise CertfleetError(
+                f"'{text}' is not a consumer",
+                stage="plan",
+                remedy=f"Known are {known}, and waf for all rules that the certificate covers.",
+            )
+        if kind and kind.by_hand:
+            raise CertfleetError(f"'{text}' is never switched: {kind.by_hand}", stage="plan")
 
 
-def read_consumers(firewall: Firewall, keys: t.Iterable[str] = tuple(KINDS)) -> list[Consumer]:
-    """Every consumer of these kinds, whatever certificate it uses. One read for each entity that is concerned."""
+def read_consumers(firewall: Firewall, keys: t.Iterable[str] = tuple(KINDS), name: str | None = None) -> list[Consumer]:
+    """Every consumer of these kinds, whatever certificate it uses. One read for each entity that is concerned.
+
+    name: of the only one that is wanted, where there are many of the kind.
+    """
     records: dict[str, list[ET.Element]] = {}
     found: list[Consumer] = []
     for kind in (KINDS[key] for key in KINDS if key in set(keys)):
         if kind.entity not in records:
-            records[kind.entity] = firewall.get(kind.entity)
+            records[kind.entity] = _records(firewall, kind, name)
         found += [
-            Consumer(kind, record.findtext("Name", "") if kind.named else "", record)
+            Consumer(kind, record.findtext(kind.name_path, "") if kind.named else "", record)
             for record in records[kind.entity]
-            if any(record.find(path) is not None for path in kind.paths)
+            if any(_names_one(kind, record.find(path)) for path in kind.paths)
         ]
-    return found
+    return [consumer for consumer in found if name is None or consumer.name == name]
+
+
+def _records(firewall: Firewall, kind: Kind, name: str | None) -> list[ET.Element]:
+    """One element for each object. Where the filter would have to stand in the container, all are read."""
+    try:
+        records = firewall.get(kind.entity, None if kind.container else name)
+    except XgsApiError as error:
+        if error.code == UNKNOWN_ENTITY:
+            return []
+        raise
+    if not kind.container:
+        return records
+    objects = []
+    for configuration in (found for record in records for found in record.findall(kind.container)):
+        objects.append(ET.Element(kind.entity))
+        objects[-1].append(configuration)
+    return objects
+
+
+def _names_one(kind: Kind, element: ET.Element | None) -> bool:
+    return element is not None and (bool(element.text) or not kind.optional)
 
 
 def select(
-    consumers: t.Iterable[Consumer], wanted: t.Sequence[str] | None, versions: t.Container[str]
+    consumers: t.Sequence[Consumer],
+    wanted: t.Sequence[str] | None,
+    versions: t.Container[str],
+    names: t.Collection[str],
 ) -> list[Consumer]:
-    """The wanted ones; without a wish, those that use one of the given versions of the certificate."""
+    """The wanted ones; without a wish, those that use one of the given versions of the certificate.
+
+    names: what the certificate is issued for. Where all rules are wanted, it decides which they are.
+    """
+    ours = [consumer for consumer in consumers if not consumer.kind.by_hand]
     if not wanted:
-        return [consumer for consumer in consumers if consumer.certificate in versions]
-    by_text = {str(consumer): consumer for consumer in consumers}
+        return [consumer for consumer in ours if consumer.certificate in versions]
+    by_text = {str(consumer): consumer for consumer in ours}
+    found: dict[str, Consumer] = {}
     for text in wanted:
-        if text not in by_text:
-            alike = ", ".join(sorted(other for other in by_text if other.partition(":")[0] == text.partition(":")[0]))
-            raise CertfleetError(
-                f"the firewall has no consumer '{text}'",
-                remedy=f"There are: {alike}." if alike else "Nothing of that kind is configured there.",
-            )
-    return [by_text[text] for text in dict.fromkeys(wanted)]
+        if text == WAF:
+            found.update({str(rule): rule for rule in _rules(ours) if not uncovered(names, rule.domains)})
+        elif text in by_text:
+            found[text] = by_text[text]
+        else:
+            raise _unknown(text, by_text)
+    return list(found.values())
 
 
-def check_names(consumers: t.Iterable[Consumer], names: t.Container[str], endpoint: Endpoint) -> None:
+def _rules(consumers: t.Iterable[Consumer]) -> list[Consumer]:
+    return [consumer for consumer in consumers if consumer.kind.key == WAF]
+
+
+def _unknown(text: str, known: t.Iterable[str]) -> CertfleetError:
+    alike = ", ".join(sorted(other for other in known if other.partition(":")[0] == text.partition(":")[0]))
+    return CertfleetError(
+        f"the firewall has no consumer '{text}'",
+        remedy=f"There are: {alike}." if alike else "Nothing of that kind is configured there.",
+    )
+
+
+def left_alone(
+    consumers: t.Sequence[Consumer],
+    wanted: t.Sequence[str] | None,
+    versions: t.Container[str],
+    names: t.Collection[str],
+) -> dict[str, str]:
+    """What select() passed over although the user may expect otherwise, and why."""
+    reasons = {
+        str(consumer): f"uses {consumer.certificate}, but {consumer.kind.by_hand}"
+        for consumer in consumers
+        if consumer.kind.by_hand and consumer.certificate in versions
+    }
+    for rule in _rules(consumers) if WAF in (wanted or ()) else []:
+        missing = uncovered(names, rule.domains)
+        if missing:
+            reasons[str(rule)] = f"answers for {', '.join(missing)}, which the certificate does not cover"
+    return reasons
+
+
+def check_names(consumers: t.Iterable[Consumer], names: t.Collection[str], endpoint: Endpoint) -> None:
     """Raises CertfleetError when one of them answers for a name that the certificate does not have.
 
     endpoint: how we reach the web admin console, which we must trust after the switch as well.
     """
     for consumer in consumers:
-        missing = [domain for domain in consumer.domains if domain.lower() not in names]
+        missing = uncovered(names, consumer.domains)
         if missing:
             raise CertfleetError(
                 f"{consumer} answers for {', '.join(missing)}, which the certificate does not cover",
                 remedy="Add the names to the certificate's domains, or leave the consumer out.",
             )
-        if consumer.kind.key == "webadmin" and endpoint.verified_name and endpoint.verified_name not in names:
+        console = endpoint.verified_name if consumer.kind.key == "webadmin" else None
+        if console and uncovered(names, [console]):
             raise CertfleetError(
                 f"with this certificate the console at {endpoint} would not be trusted from here, because it is not"
-                f" issued for '{endpoint.verified_name}'",
+                f" issued for '{console}'",
                 remedy="Set tls_server_name (in the inventory: xgs_tls_server_name) to one of the certificate's names.",
             )
 
@@ -177,39 +327,6 @@ def plan_bind(consumers: t.Iterable[Consumer], certificate: str) -> list[tuple[C
     ]
 
 
-def point(firewall: Firewall, consumer: Consumer, certificate: str) -> None:
-    """Point one consumer at a certificate, and mend what the firewall loses on the way."""
-    groups = _groups_of(firewall, consumer)
-    firewall.send(consumer.pointed_at(certificate))
-    for group in groups:
-        _restore_member(firewall, group, consumer.name)
-
-
-def _groups_of(firewall: Firewall, consumer: Consumer) -> list[ET.Element]:
-    if consumer.kind.key != "waf":
-        return []
-    return [group for group in firewall.get("FirewallRuleGroup") if consumer.name in _members(group)]
-
-
-def _restore_member(firewall: Firewall, group: ET.Element, rule: str) -> None:
-    """An updated rule falls out of its group (measured by two tools): put it back, and look that it is there."""
-    name = group.findtext("Name", "")
-    if any(rule in _members(now) for now in firewall.get("FirewallRuleGroup", name)):
-        return
-    restored = copy.deepcopy(group)
-    restored.attrib.clear()
-    firewall.send(Write("update", restored))
-    if not any(rule in _members(now) for now in firewall.get("FirewallRuleGroup", name)):
-        raise XgsError(
-            f"the rule '{rule}' fell out of the rule group '{name}' and does not go back",
-            remedy="Move it into the group in the web console; its position in the list did not change.",
-        )
-
-
-def _members(group: ET.Element) -> list[str]:
-    return [element.text or "" for element in group.findall("SecurityPolicyList/SecurityPolicy")]
-
-
 def _element(kind: Kind, record: ET.Element) -> ET.Element:
     return next(element for element in map(record.find, kind.paths) if element is not None)
 
@@ -220,8 +337,8 @@ __all__ = (
     "check_consumers",
     "check_names",
     "kinds_of",
+    "left_alone",
     "plan_bind",
-    "point",
     "read_consumers",
     "select",
 )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._due import (
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.certificates import origin_of, version_name
 
+from emulator.specimens import specimen
 from unit.plugins.module_utils._xgs.firewalls import DAY, Box, Issued, authority, fleet, self_signed
 
 NAMES = ("owa.example.com", "mail.example.com")
@@ -97,11 +99,29 @@ def test_what_is_missing(box: Box) -> None:
 def test_what_is_not_due_costs_one_read(box: Box) -> None:
     have(box, authority().issue(*NAMES, age=10))
     found = verdict(box)
-    assert (found.action, found.current.name) == (NOTHING, VERSION)
+    assert (found.action, found.current.name) == (NOTHING, VERSION), found.reason
     assert (box.reads, box.writes) == (1, 0)
     facts = found.as_dict(datetime.datetime.now(datetime.timezone.utc))
     assert (facts["days_left"], facts["lifetime_days"], facts["consumers"]) == (80.0, 90.0, ["waf:OWA"])
     assert facts["replaces"].count(".") == 1
+
+
+def test_all_rules_that_the_names_cover(box: Box) -> None:
+    rule = specimen("FirewallRule")
+    have(box, authority().issue(*NAMES))
+    box.add(rule)
+    every = dataclasses.replace(WANTED, consumers=("waf",))
+    found = verdict(box, every)
+    assert (found.action, found.consumers) == (NOTHING, ("waf:OWA",))
+    box.add(
+        rule.replace("Specimen rule", "New")
+        .replace("*.specimen.example.com", NAMES[1])
+        .replace("<Domain>specimen.example.com</Domain>", "")
+        .replace("8443", "9443")
+    )
+    found = verdict(box, every)
+    assert (found.action, found.reason) == (BIND, "waf:New does not use it yet")
+    assert found.consumers == ("waf:OWA", "waf:New")
 
 
 @pytest.mark.parametrize(

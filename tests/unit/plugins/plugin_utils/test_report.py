@@ -255,6 +255,11 @@ def test_the_alarm(days_left: float | None, lifetime: float | None, alarm: bool)
     assert row["alarm"] is alarm
 
 
+def test_a_self_signed_one_leaves_no_time() -> None:
+    row = only(planned(self_signed=True), order={"failed": True, "stage": "open", "msg": "no"})
+    assert row["alarm"] is True
+
+
 numbers = st.floats(-100, 400, allow_nan=False)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import os
 import ssl
 import urllib.parse
@@ -31,6 +32,8 @@ from lab.ports import is_open
 FLEET = 70
 # An address range per process, so that several runs on one machine do not meet.
 NET = f"127.21.{os.getpid() % 250}"
+SPECIAL_NET = f"127.23.{os.getpid() % 250}"
+SPECIAL = itertools.count(1)
 WAF_PORT = 8443
 DAY = datetime.timedelta(days=1)
 
@@ -155,6 +158,14 @@ def fleet() -> Iterator[Iterator[Box]]:
     }
     with Emulator(config) as emulator:
         yield iter([Box(emulator, name, address) for name, address in addresses.items()])
+
+
+@contextlib.contextmanager
+def special(**config: Any) -> Iterator[Box]:
+    """One with a configuration of its own."""
+    address = f"{SPECIAL_NET}.{next(SPECIAL)}"
+    with Emulator({"firewalls": [{"name": "fw", "address": address, "webadmin_delay": 0.3, **config}]}) as emulator:
+        yield Box(emulator, "fw", address)
 
 
 def response(inner: bytes = b"<Zone><Status>No. of records Zero.</Status></Zone>") -> bytes:

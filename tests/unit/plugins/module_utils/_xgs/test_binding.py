@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._x509 import facts
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.api import Firewall
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.binding import Bound, Verification, bind
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.certificates import read_certificates
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.consumers import (
     KINDS,
     check_consumers,
@@ -50,8 +50,10 @@ def switch(
     box: Box, consumer: str, issued: Issued, verification: Verification = QUICK, firewall: Firewall | None = None
 ) -> Bound:
     firewall = firewall or box.firewall(clock=Clock())
-    (found,) = select(read_consumers(firewall), [consumer], ())
-    return bind(firewall, found, "new", facts(issued.chain[0]), verification)
+    (found,) = select(read_consumers(firewall), [consumer], (), NAMES)
+    stored = {one.name: one for one in read_certificates(firewall)}
+    previous = stored.get(found.certificate)
+    return bind(firewall, found, stored["new"], verification, previous.facts.fingerprint if previous else None)
 
 
 def record(box: Box, entity: str, name: str | None = None) -> str:
@@ -71,12 +73,31 @@ def members(box: Box) -> list[str | None]:
 # --- who uses what ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["webadmin", "sslvpn", "smtp", "popimap", "hotspot", "waf:OWA", "waf:a:b", "waf: x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "webadmin",
+        "sslvpn",
+        "smtp",
+        "popimap",
+        "hotspot",
+        "waf",
+        "waf:OWA",
+        "waf:a:b",
+        "waf: x",
+        "remoteaccess",
+        "ipsec:a",
+        "l2tp:b",
+    ],
+)
 def test_consumers(text: str) -> None:
     check_consumers([text])
 
 
-@pytest.mark.parametrize("text", ["", "waf", "waf:", "webadmin:", "webadmin:x", "WAF:x", "vpn", ":x", "OWA"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "waf:", "ipsec", "l2tp", "l2tp:", "remoteaccess:x", "webadmin:", "webadmin:x", "WAF:x", "vpn", ":x", "OWA"],
+)
 def test_no_consumers(text: str) -> None:
     with pytest.raises(CertfleetError, match=r"is not a consumer. Known are webadmin, waf:NAME") as caught:
         check_consumers(["webadmin", text])
@@ -100,13 +121,16 @@ def test_only_what_matters_is_read(box: Box) -> None:
 
 def test_selection(box: Box) -> None:
     consumers = read_consumers(box.firewall())
-    assert [str(one) for one in select(consumers, ["waf:OWA", "webadmin", "waf:OWA"], ())] == ["waf:OWA", "webadmin"]
-    assert [str(one) for one in select(consumers, None, {"SecurityAppliance_SSL_CA"})] == ["popimap"]
-    assert select(consumers, None, {"nobody-20260101-00000000"}) == []
+    assert [str(one) for one in select(consumers, ["waf:OWA", "webadmin", "waf:OWA"], (), NAMES)] == [
+        "waf:OWA",
+        "webadmin",
+    ]
+    assert [str(one) for one in select(consumers, None, {"SecurityAppliance_SSL_CA"}, NAMES)] == ["popimap"]
+    assert select(consumers, None, {"nobody-20260101-00000000"}, NAMES) == []
     with pytest.raises(CertfleetError, match=r"no consumer 'waf:owa'\. There are: waf:OWA"):
-        select(consumers, ["waf:owa"], ())
+        select(consumers, ["waf:owa"], (), NAMES)
     with pytest.raises(CertfleetError, match="Nothing of that kind"):
-        select(read_consumers(box.firewall(), ["smtp"]), ["waf:OWA"], ())
+        select(read_consumers(box.firewall(), ["smtp"]), ["waf:OWA"], (), NAMES)
 
 
 def test_a_rule_answers_for_more_than_the_certificate(box: Box) -> None:

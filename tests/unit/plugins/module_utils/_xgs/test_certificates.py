@@ -18,17 +18,19 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.certific
     StoredCertificate,
     base_name,
     check_name,
-    check_uploaded,
     origin_of,
-    plan_prune,
-    plan_upload,
-    read_authorities,
     read_certificates,
     version_name,
     versions,
 )
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.change import Change
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.errors import XgsConnectionError, XgsError
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.pruning import plan_prune
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.uploads import (
+    Material,
+    check_uploaded,
+    plan_upload,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,12 +43,14 @@ def stored(name: str, issued: Issued | None = None) -> StoredCertificate:
     return StoredCertificate(name, issued.chain if issued else [], has_key=True)
 
 
+def material(issued: Issued) -> Material:
+    return Material(issued.chain, issued.key_pem)
+
+
 def upload(box: Box, issued: Issued, origin: str = "") -> str:
     """Plan and upload, as the module does; returns the object's name."""
     firewall = box.firewall()
-    version, change = plan_upload(
-        "owa", issued.chain, issued.key_pem, read_certificates(firewall), read_authorities(firewall), origin
-    )
+    version, change = plan_upload(firewall, "owa", material(issued), read_certificates(firewall), origin)
     change.apply(firewall)
     return version
 
@@ -144,7 +148,7 @@ def test_two_uploads_under_one_file_name(box: Box) -> None:
     one_file_name = {".pem": "fullchain.pem", ".key": "privkey.key"}
     firewall = box.firewall()
     for name, issued in both.items():
-        _version, change = plan_upload(name, issued.chain, issued.key_pem, [], read_authorities(firewall))
+        _version, change = plan_upload(firewall, name, material(issued), [])
         write = change.writes[-1]
         files = tuple(dataclasses.replace(file, name=one_file_name[file.name[-4:]]) for file in write.files)
         write.entity.find("Name").text = name
@@ -282,18 +286,18 @@ def test_somebody_elses_upload_of_it_does_not_count(box: Box) -> None:
 
 def test_an_authority_that_came_in_between(box: Box) -> None:
     first, second = authority().issue(*NAMES), authority().issue(*NAMES)
-    upload(box, first)
-    version, change = plan_upload("owa", second.chain, second.key_pem, [], authorities=())
+    version, change = plan_upload(box.firewall(), "owa", material(second), [])
     assert change.after["authorities"]
+    upload(box, first)
     change.apply(box.firewall())
     assert box.statuses("add", "CertificateAuthority")[1] in ("502", "503")
     assert box.state["certificates"][version] == second.fingerprint
 
 
-def test_the_plan_shows_no_key() -> None:
+def test_the_plan_shows_no_key(box: Box) -> None:
     issued = authority().issue(*NAMES)
-    _version, change = plan_upload("owa", issued.chain, issued.key_pem, [], ())
-    assert "PRIVATE KEY" not in repr(change)
+    _version, change = plan_upload(box.firewall(), "owa", material(issued), [])
+    assert "PRIVATE KEY" not in repr(change) + repr(material(issued))
 
 
 def test_a_lie_is_found_out(box: Box) -> None:
