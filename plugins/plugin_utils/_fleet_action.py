@@ -92,9 +92,7 @@ def _failed(problem: str) -> Result:
 class _Hosts:
     """What a task of its own would be given on each host."""
 
-    def __init__(
-        self, task: t.Any, templar: t.Any, hostvars: t.Any, args: Result, name_of_options: str | None
-    ) -> None:
+    def __init__(self, task: t.Any, templar: t.Any, hostvars: t.Any, args: Result, name_of_options: str | None) -> None:
         self._task = task
         self._templar = templar
         self._hostvars = hostvars
