@@ -52,7 +52,7 @@ def probe(address: str, port: int, server_name: str | None = None, timeout: floa
 def distrust(
     address: str, port: int, server_name: str | None = None, ca_path: str | None = None, timeout: float = 5.0
 ) -> str:
-    """Why a visitor would not trust the endpoint; empty where he would. ca_path: instead of the system's authorities."""
+    """Why a visitor would not trust the endpoint; empty where he would. ca_path: in place of the system's CAs."""
     try:
         with (
             socket.create_connection((address, port), timeout=timeout) as plain,

@@ -5,8 +5,8 @@
 
 """One task for many hosts: each with the options that a task of its own would have had, side by side in threads.
 
-Ansible spends some 30 ms on every host of every task (measured), a hundred times what a plan costs. Templates are filled
-in one host after the other, here; the threads do nothing but run(), which knows no Ansible.
+Ansible spends some 30 ms on every host of every task (measured), many times what a plan costs. Templates are filled in
+one host after the other, here; the threads do nothing but run(), which knows no Ansible.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class FleetAction(ControllerAction):
         future, checked = begun
         try:
             done = future.result()
-        except Exception as error:  # A bug that one host brings to light must not stop the others.
+        except Exception as error:  # noqa: BLE001 a mistake of ours that one host brings to light must not stop the others
             done = {**_failed(repr(error)), "exception": "".join(traceback.format_exception(error))}, []
         return named(self._told(done, checked, of=f"{name}: "), name)
 

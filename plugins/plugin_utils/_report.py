@@ -66,7 +66,7 @@ def renewal_report(variables: t.Mapping[str, t.Any], alarm_days: float, rehearsa
 def fleet_report(plans: t.Mapping[str, Row], variables: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Row]:
     """The rows of all firewalls, from the fleet's plan and, where something was due, from what came of it.
 
-    variables: of all hosts. Those of a firewall with nothing to do are not looked at: it would take longer than its plan.
+    variables: of all hosts. Those of a firewall with nothing to do are not looked at: that takes longer than its plan.
     """
     rows: list[Row] = []
     for firewall, plan in plans.items():

@@ -3,7 +3,7 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""Does a chain lead to a root? Built from what stands in the certificate's own file and from the firewall's authorities."""
+"""Does a chain lead to a root, by what stands in the certificate's own file and by the firewall's authorities?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Authorities:
 
 
 def missing_issuer(chain: t.Sequence[x509.Certificate], authorities: Authorities) -> str | None:
-    """The subject of the first issuer that is nowhere to be found; None where the chain (leaf first) leads to a root."""
+    """Subject of the first issuer that is nowhere to be found; None where the chain (leaf first) leads to a root."""
     own = Authorities(chain[1:])
     certificate = chain[0]
     for _step in range(LONGEST):

@@ -23,7 +23,7 @@ Entry = t.Dict[str, t.Any]
 def read_inventory(firewall: Firewall, names: t.Sequence[str] | None, *, uses: bool, chains: bool) -> Entry:
     """`certificates`, `unread` and, if asked for, `consumers`. names: of objects or without version; None for all.
 
-    One read; one more for `chains`; one for each of usage.ENTITIES for `uses`. Raises XgsError when nothing can be read.
+    One read; one more for `chains`; one for each of ENTITIES for `uses`. Raises XgsError when nothing can be read.
     """
     unread: list[Unread] = []
     # Some firmware answers with nothing, and a profile may keep the files back: who uses what is told all the same.

@@ -59,8 +59,8 @@ def read_uses(firewall: Firewall) -> tuple[list[Use], list[Unread]]:
         except XgsApiError as error:
             unread.append(Unread(entity, str(error)))
             continue
-        for record in (block for record in records for block in record.findall(BLOCK) or [record]):
-            uses += _uses_in(entity, record)
+        for block in (block for record in records for block in record.findall(BLOCK) or [record]):
+            uses += _uses_in(entity, block)
     return uses, unread
 
 
