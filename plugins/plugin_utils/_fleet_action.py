@@ -117,13 +117,17 @@ class _Hosts:
         return {key: value for key, value in options.items() if value != omitted}, templar, variables
 
     def _defaults(self, templar: t.Any) -> Result:
-        """The task's module_defaults, as they were written: the task's own copy may be filled in already."""
-        found: Result = {}
-        for defaults in self._task._parent.module_defaults or ():
-            found.update(defaults)
+        """The module_defaults for one host, from how they were written in the play and in the blocks around the task.
+
+        The task's own come last in its list; ansible-core before 2.19 has filled those in already.
+        """
+        outer = self._task._parent._get_parent_attribute("module_defaults") or []
+        written: Result = {}
+        for defaults in (*outer, *(self._task.module_defaults or [])[len(outer) :]):
+            written.update(defaults)
         options: Result = {}
         for key in (GROUP, self._task.resolved_action):
-            options.update(templar.template(found.get(key) or {}))
+            options.update(templar.template(written.get(key) or {}))
         return options
 
 

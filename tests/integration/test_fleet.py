@@ -144,12 +144,15 @@ def test_defaults_are_those_of_each_host(make_fleet, play, tmp_path):
         "group/certfleet.sophos_xgs.xgs": {"username": "{{ my_user }}", "timeout": 30},
         ACTION: {"force": "{{ my_force | default(false) }}"},
     }
-    play(fleet, hosts, planning(module_defaults=defaults)).check()
+    playbook = planning()
+    playbook[0]["module_defaults"] = defaults
+    play(fleet, hosts, playbook).check()
     found = result_of(tmp_path)
     assert found["failed_hosts"] == []
     assert found["due_hosts"] == ["fw2"]
 
-    playbook = planning(module_defaults=defaults)
+    playbook = planning(module_defaults={ACTION: {"parallel": 1}})
+    playbook[0]["module_defaults"] = defaults
     playbook[0]["tasks"][0][ACTION]["force"] = True
     play(fleet, hosts, playbook).check()
     assert result_of(tmp_path)["due_hosts"] == ["fw1", "fw2"]
