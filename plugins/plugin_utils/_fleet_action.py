@@ -107,6 +107,9 @@ class _Hosts:
         if host is None:
             raise AnsibleError("there is no such host in the inventory")
         variables = self._hostvars._variable_manager.get_vars(play=self._task.play, host=host, task=self._task)
+        if self._task.remote_user is not None:
+            # From the command line or the play, as a task's connection would tell it.
+            variables.setdefault("ansible_user", self._task.remote_user)
         templar = self._templar.copy_with_new_env(available_variables=variables)
         options = {**self._defaults(templar), **self._args}
         if self._name_of_options:
@@ -121,7 +124,8 @@ class _Hosts:
 
         The task's own come last in its list; ansible-core before 2.19 has filled those in already.
         """
-        outer = self._task._parent._get_parent_attribute("module_defaults") or []
+        outer = self._task._parent._get_parent_attribute("module_defaults")
+        outer = outer if isinstance(outer, list) else []  # or a marker, where there are none
         written: Result = {}
         for defaults in (*outer, *(self._task.module_defaults or [])[len(outer) :]):
             written.update(defaults)

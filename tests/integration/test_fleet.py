@@ -158,6 +158,21 @@ def test_defaults_are_those_of_each_host(make_fleet, play, tmp_path):
     assert result_of(tmp_path)["due_hosts"] == ["fw1", "fw2"]
 
 
+def test_the_user_of_the_command_line(make_fleet, play, tmp_path):
+    """It is for the hosts that have none of their own."""
+    fleet = make_fleet([firewall(number) for number in (1, 2)], {})
+    hosts = {f"fw{number}": wanted("web", f"user{number}.example.com") for number in (1, 2)}
+    hosts["fw1"]["ansible_user"] = "nobody"
+    inventory = fleet.inventory(hosts)
+    user = inventory["all"]["children"]["xgs"]["vars"].pop("ansible_user")
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    flags = ["-i", str(tmp_path / "inventory.json"), "-u", user]
+    play(fleet, {}, planning(), flags=flags).check()
+    found = result_of(tmp_path)
+    assert found["failed_hosts"] == ["fw1"]
+    assert found["due_hosts"] == ["fw2"]
+
+
 def test_what_is_wrong_with_the_task_itself(make_fleet, play):
     fleet = make_fleet([firewall(1)], {})
     hosts = {"fw1": wanted("web", "task.example.com")}
