@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..plugin_utils._report import renewal_report, renewal_table, to_install, to_order
+from ..plugin_utils._report import fleet_report, renewal_report, renewal_table, to_install, to_order
 
 
 class FilterModule:
@@ -15,6 +15,7 @@ class FilterModule:
         return {
             "to_order": to_order,
             "to_install": to_install,
+            "fleet_report": fleet_report,
             "renewal_report": renewal_report,
             "renewal_table": renewal_table,
         }

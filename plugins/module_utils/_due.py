@@ -86,7 +86,7 @@ class Verdict:
             "fingerprint": facts.fingerprint if facts else None,
             "self_signed": facts.self_signed if facts else None,
             "not_after": facts.as_dict()["not_after"] if facts else None,
-            "days_left": round((facts.not_after - now) / datetime.timedelta(days=1), 1) if facts else None,
+            "days_left": facts.days_left(now) if facts else None,
             "lifetime_days": round((facts.not_after - facts.not_before) / datetime.timedelta(days=1), 1)
             if facts
             else None,

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import socket
 import ssl
@@ -60,4 +61,25 @@ def probe(address: str, port: int, server_name: str | None = None, timeout: floa
         return Served(address, port, server_name, problem=str(error) or type(error).__name__)
 
 
-__all__ = ("Served", "probe")
+def distrust(
+    address: str, port: int, server_name: str | None = None, ca_path: str | None = None, timeout: float = 5.0
+) -> str:
+    """Why a visitor would not trust the endpoint; empty where he would. ca_path: in place of the system's CAs."""
+    try:
+        with (
+            socket.create_connection((address, port), timeout=timeout) as plain,
+            _verifying_context(ca_path).wrap_socket(plain, server_hostname=server_name or address),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except (OSError, ValueError) as error:
+        return str(error) or type(error).__name__
+
+
+@functools.lru_cache(maxsize=None)
+def _verifying_context(ca_path: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_path)
+
+
+__all__ = ("Served", "distrust", "probe")

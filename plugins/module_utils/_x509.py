@@ -59,6 +59,14 @@ class CertificateFacts:
         )
         return plain
 
+    def told(self, now: datetime.datetime) -> dict[str, t.Any]:
+        """as_dict(), with the days that are left."""
+        return {**self.as_dict(), "days_left": self.days_left(now)}
+
+    def days_left(self, now: datetime.datetime) -> float:
+        """Days until it expires, to a tenth."""
+        return round((self.not_after - now) / datetime.timedelta(days=1), 1)
+
     def uncovered(self, domains: t.Iterable[str]) -> tuple[str, ...]:
         """The domains that it is not valid for."""
         return uncovered(self.names, domains)
@@ -102,7 +110,7 @@ def key_type(public_key: t.Any) -> str:
     return type(public_key).__name__.lower().replace("publickey", "").strip("_")
 
 
-def _issued_by(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
+def issued_by(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether the issuer's name stands in the certificate and its key made the signature."""
     try:
         cert.verify_directly_issued_by(issuer)
@@ -142,7 +150,7 @@ def facts(cert: x509.Certificate) -> CertificateFacts:
             not_before=cert.not_valid_before_utc,
             not_after=cert.not_valid_after_utc,
             key_type=key_type(cert.public_key()),
-            self_signed=_issued_by(cert, cert),
+            self_signed=issued_by(cert, cert),
         )
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         raise CertfleetError(f"a certificate cannot be understood: {error}") from error
@@ -258,7 +266,7 @@ def check_issued(
 def check_chain(chain: t.Sequence[x509.Certificate]) -> None:
     """Refuse a chain (leaf first) in which one did not issue the one before it."""
     for cert, issuer in zip(chain, chain[1:]):
-        if not _issued_by(cert, issuer):
+        if not issued_by(cert, issuer):
             raise CertfleetError(
                 f"the chain is broken: {issuer.subject.rfc4514_string()} did not issue "
                 f"{cert.subject.rfc4514_string() or 'the certificate'}"
@@ -274,6 +282,7 @@ __all__ = (
     "facts",
     "fingerprint",
     "generate_private_key",
+    "issued_by",
     "issuer_of",
     "key_matches",
     "key_type",

@@ -23,13 +23,13 @@ description:
   - One that is not due costs one read of the firewall and one question to the CA. For three days after issuance its consumers are read too,
     so that one which was uploaded and never put to use is noticed.
   - All options are checked before anything is requested.
+  - With O(hosts) one task plans for a whole inventory. A task for each host costs some hundred times as much of the control node as the plan itself.
 options:
   certificates:
     description:
-      - The certificates that the firewall shall have.
+      - The certificates that the firewall shall have. Required, but for O(hosts) they may stand in each host's O(host_options).
     type: list
     elements: dict
-    required: true
     suboptions:
       name:
         description: Name of the certificate on the firewall, without its version. 1 to 32 letters, digits, V(_), V(.) and V(-).
@@ -84,6 +84,23 @@ options:
     description: Hours until the plan is made again. A certificate that would become due in between is due now.
     type: int
     default: 12
+  hosts:
+    description:
+      - Plan for these hosts of the inventory, side by side, instead of for the task's own host. Meant for a task with C(run_once).
+      - For each of them connection, C(module_defaults) and O(host_options) are as a task on that host would see them.
+      - What goes wrong with one is told in RV(hosts) and touches no other; the task does not fail for it.
+    type: list
+    elements: str
+  host_options:
+    description:
+      - Name of a variable that holds options of this module that differ from host to host, as a dictionary. Its templates are filled in with each
+        host's own variables.
+      - Its options go before those of the task.
+    type: str
+  parallel:
+    description: How many of O(hosts) are asked at a time.
+    type: int
+    default: 32
   state_dir:
     description:
       - Directory on the host that this runs on, for this firewall alone, that outlives the run. The CA's renewal information is remembered
@@ -109,12 +126,27 @@ EXAMPLES = r"""
       - name: OWA
         domains: [owa.example.com, exchange.example.com]
         consumers: [webadmin, "waf:OWA rule"]
+
+- name: What is due in the whole inventory
+  certfleet.sophos_xgs.xgs_cert_plan:
+    hosts: "{{ ansible_play_hosts }}"
+    host_options: renewal
+  run_once: true
+  register: fleet
+  vars:
+    renewal:
+      certificates: "{{ my_certificates }}"
+
+- name: Who is concerned
+  ansible.builtin.debug:
+    msg: "due: {{ fleet.due_hosts }}, not to be planned: {{ fleet.failed_hosts }}"
+  run_once: true
 """
 
 RETURN = r"""
 certificates:
   description: One verdict for each certificate.
-  returned: success
+  returned: success without O(hosts)
   type: list
   elements: dict
   sample:
@@ -153,9 +185,31 @@ due:
   returned: success
   type: bool
   sample: true
+hosts:
+  description:
+    - For each host what a task of its own would have returned, RV(certificates) and RV(due), or C(failed) with C(msg) and what else is known of
+      the failure, such as C(stage) and C(certificate).
+  returned: success with O(hosts)
+  type: dict
+  sample:
+    fw1: {certificates: [], due: false, changed: false}
+    fw2: {failed: true, msg: "fw2: plan: no connection to 192.0.2.2:4444", stage: plan, firewall: fw2}
+due_hosts:
+  description: The hosts where anything has to be done.
+  returned: success with O(hosts)
+  type: list
+  elements: str
+  sample: [fw3]
+failed_hosts:
+  description: The hosts that could not be planned for.
+  returned: success with O(hosts)
+  type: list
+  elements: str
+  sample: [fw2]
 """
 
 import datetime
+import typing as t
 
 from ..module_utils._acme.advice import Advice
 from ..module_utils._acme.transport import Transport
@@ -165,13 +219,18 @@ from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._runner import Arguments, Outcome, Params, env_fallback, run_module
 from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
 
+# Options that say for which hosts; the others say what, for each of them.
+FLEET_SPEC: dict[str, dict[str, t.Any]] = {
+    "hosts": {"type": "list", "elements": "str"},
+    "host_options": {"type": "str"},
+    "parallel": {"type": "int", "default": 32},
+}
 ARGUMENTS = Arguments(
     spec={
         **xgs_spec(),
         "certificates": {
             "type": "list",
             "elements": "dict",
-            "required": True,
             "options": {
                 **certificate_spec(),
                 "consumers": {"type": "list", "elements": "str"},
@@ -184,12 +243,34 @@ ARGUMENTS = Arguments(
         "force": {"type": "bool", "default": False},
         "period": {"type": "int", "default": 12},
         "state_dir": {"type": "path"},
+        **FLEET_SPEC,
     },
+    required_one_of=(("certificates", "hosts"),),
     connection="",
 )
 
 
 def run(params: Params, check_mode: bool) -> Outcome:
+    if params["hosts"] is not None:
+        raise CertfleetError(
+            "hosts names hosts of the inventory, which only the control node knows",
+            stage="plan",
+            remedy="Do without delegate_to, or without hosts.",
+        )
+    ca = authority(params)
+    outcome = plan(params, check_mode, ca)
+    outcome.warnings += ca.clock.warnings
+    return outcome
+
+
+def authority(params: Params) -> Transport:
+    """The CA; one serves the plans of any number of firewalls, at the same time too."""
+    with stage("plan"):
+        return Transport(params["acme_directory"], ca_path=params["acme_ca_path"])
+
+
+def plan(params: Params, check_mode: bool, ca: Transport) -> Outcome:
+    """The verdicts on one firewall's certificates. What `ca` says of the clock is for the caller to tell."""
     with stage("plan"):
         wanted = wanted_certificates(params["certificates"])
         for certificate in wanted:
@@ -202,7 +283,6 @@ def run(params: Params, check_mode: bool) -> Outcome:
         if params["port_forward"] is not None:
             forward_from(params["port_forward"])
         firewall = firewall_from(params)
-        ca = Transport(params["acme_directory"], ca_path=params["acme_ca_path"])
         rules = Rules(params["acme_directory"], datetime.timedelta(hours=params["period"]), params["force"])
         advice = Advice(ca, params["acme_directory"], params["state_dir"])
         verdicts = judge(firewall, wanted, advice, rules)
@@ -213,7 +293,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
         "certificates": [verdict.as_dict(now) for verdict in verdicts],
         "due": any(verdict.action != NOTHING for verdict in verdicts),
     }
-    return Outcome(False, facts, warnings=[*ca.clock.warnings, *advice.warnings])
+    return Outcome(False, facts, warnings=advice.warnings)
 
 
 def main() -> None:

@@ -12,15 +12,16 @@ Only `delegate_to` another host runs the real module there.
 
 from __future__ import annotations
 
+import functools
 import types
 import typing as t
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ValidationResult
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._errors import CertfleetError
-from ..module_utils._runner import Arguments, failure_result, missing_libraries
+from ..module_utils._runner import Arguments, Outcome, failure_result, missing_libraries
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 # Inventory variables for an option, the most particular first: ours, then those of the vendor's collection.
@@ -47,56 +48,78 @@ class ControllerAction(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        variables = task_vars or {}
-        args = self._with_inventory(dict(self._task.args), self.module_file.ARGUMENTS, variables)
-        if self._task.delegate_to and self._task.delegate_to not in LOCAL:
-            module = f"certfleet.sophos_xgs.{self.module_file.__name__.rpartition('.')[2]}"
-            result.update(self._execute_module(module_name=module, module_args=args, task_vars=variables))
-        else:
-            result.update(self._run_here(args, self.module_file.ARGUMENTS))
-        return self._name_firewall(result, variables)
+        result.update(self._perform(dict(self._task.args), task_vars or {}))
+        return result
 
-    def _run_here(self, args: dict[str, t.Any], arguments: Arguments) -> dict[str, t.Any]:
+    def _perform(self, args: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        args = self._with_inventory(args, variables, self._templar)
+        result = self._run_elsewhere(args, variables) if self._is_delegated() else self._run_here(args)
+        return named(result, variables.get("inventory_hostname", ""))
+
+    def _is_delegated(self) -> bool:
+        return bool(self._task.delegate_to) and self._task.delegate_to not in LOCAL
+
+    def _run_elsewhere(self, args: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        module = f"certfleet.sophos_xgs.{self.module_file.__name__.rpartition('.')[2]}"
+        result: dict[str, t.Any] = self._execute_module(module_name=module, module_args=args, task_vars=variables)
+        return result
+
+    def _run_here(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
+        arguments: Arguments = self.module_file.ARGUMENTS
         missing = missing_libraries(arguments)
         if missing:
             return missing
         checked = ArgumentSpecValidator(arguments.spec, **arguments.rules()).validate(args)
         if checked.error_messages:
-            return {"failed": True, "msg": "; ".join(checked.error_messages)}
-        warnings: list[str] = []
-        try:
-            outcome = self.module_file.run(checked.validated_parameters, self._task.check_mode)
-            result, warnings = outcome.as_result(show_diff=self._task.diff), outcome.warnings
-        except CertfleetError as error:
-            result = failure_result(error)
+            return refused(checked)
+        work = functools.partial(self.module_file.run, checked.validated_parameters, self._task.check_mode)
+        return self._told(carry_out(work, show_diff=self._task.diff), checked)
+
+    def _told(self, done: Done, checked: ValidationResult, of: str = "") -> dict[str, t.Any]:
+        """The result without the secrets of these arguments; the warnings go to the user. of: whose they are."""
+        result, warnings = done
         for text in warnings:
-            self._display.warning(str(remove_values(text, checked._no_log_values)))
+            self._display.warning(of + str(remove_values(text, checked._no_log_values)))
         clean: dict[str, t.Any] = remove_values(result, checked._no_log_values)
         return clean
 
-    def _with_inventory(
-        self, args: dict[str, t.Any], arguments: Arguments, variables: dict[str, t.Any]
-    ) -> dict[str, t.Any]:
+    def _with_inventory(self, args: dict[str, t.Any], variables: dict[str, t.Any], templar: t.Any) -> dict[str, t.Any]:
         """Fill in the connection options that the task leaves out."""
-        place = arguments.connection
+        place = self.module_file.ARGUMENTS.connection
         if place is None or (place and not isinstance(args.get(place), dict)):
             return args
         options = dict(args[place]) if place else args
         for option, names in INVENTORY.items():
             name = next((name for name in names if name in variables), None)
             if name and options.get(option) is None:
-                options[option] = self._templar.template(variables[name])
+                options[option] = templar.template(variables[name])
         if place:
             args[place] = options
             return args
         return options
 
-    def _name_firewall(self, result: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        """The library knows an address; the user knows the name in the inventory."""
-        if result.get("failed") and "stage" in result and "firewall" not in result:
-            result["firewall"] = variables.get("inventory_hostname", "")
-            result["msg"] = f"{result['firewall']}: {result['msg']}"
-        return result
+
+Done = t.Tuple[t.Dict[str, t.Any], t.List[str]]
 
 
-__all__ = ("ControllerAction",)
+def carry_out(work: t.Callable[[], Outcome], *, show_diff: bool) -> Done:
+    """The result of run(), or its failure; and the warnings."""
+    try:
+        outcome = work()
+    except CertfleetError as error:
+        return failure_result(error), []
+    return outcome.as_result(show_diff=show_diff), outcome.warnings
+
+
+def refused(checked: ValidationResult) -> dict[str, t.Any]:
+    return {"failed": True, "msg": "; ".join(checked.error_messages)}
+
+
+def named(result: dict[str, t.Any], firewall: str) -> dict[str, t.Any]:
+    """The library knows an address; the user knows the name in the inventory."""
+    if result.get("failed") and "stage" in result and "firewall" not in result:
+        return {**result, "firewall": firewall, "msg": f"{firewall}: {result['msg']}"}
+    return result
+
+
+__all__ = ("ControllerAction", "Done", "carry_out", "named", "refused")

@@ -63,6 +63,24 @@ def renewal_report(variables: t.Mapping[str, t.Any], alarm_days: float, rehearsa
     return [_outcome(firewall, entry, registered, alarm_days) for entry in planned]
 
 
+def fleet_report(plans: t.Mapping[str, Row], variables: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Row]:
+    """The rows of all firewalls, from the fleet's plan and, where something was due, from what came of it.
+
+    variables: of all hosts. Those of a firewall with nothing to do are not looked at: that takes longer than its plan.
+    """
+    rows: list[Row] = []
+    for firewall, plan in plans.items():
+        if plan.get("due"):
+            rows += variables[firewall].get(f"{PREFIX}rows") or [_lost(firewall)]
+        else:
+            rows += renewal_report({"inventory_hostname": firewall, f"{PREFIX}plan": plan}, 0)
+    return rows
+
+
+def _lost(firewall: str) -> Row:
+    return _row(firewall, None, "failed", error=f"{firewall}: its renewal broke off; see the task that failed")
+
+
 def _ordered(name: str, registered: Row) -> Row:
     """What the order says of a certificate."""
     return {entry["name"]: entry for entry in registered["order"].get("certificates", ())}.get(name, {})
@@ -177,4 +195,4 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-__all__ = ("renewal_report", "renewal_table", "to_install", "to_order")
+__all__ = ("fleet_report", "renewal_report", "renewal_table", "to_install", "to_order")

@@ -10,6 +10,7 @@ Nothing is unpacked: paths only tell which file belongs to which object.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tarfile
 import typing as t
@@ -20,14 +21,15 @@ MAX_FILE = 1024 * 1024
 MAX_FILES = 10_000
 MAGIC = re.compile(b"ustar")
 MAGIC_OFFSET = 257
+SIZE = re.compile(rb"[0-7]{1,11}")
 
 
 def certificate_files(body: bytes) -> t.Iterator[tuple[str, bytes | None]]:
     """(path, content) of each whole file; None stands for the content of a private key.
 
-    Each header is found by its magic and not by following the one before: an object's name outside ASCII damages its
-    own header and shifts what comes after it (measured). What lies within a file is no header, so that all contents
-    together are no larger than the body.
+    Each header is found by its magic and not by following the one before: a name outside ASCII is encoded twice, which
+    pushes the rest of its header, and all that follows, aside (measured). So its path lacks some of its first bytes. What
+    lies within a file is no header, so that all contents together are no larger than the body.
     """
     position = count = 0
     for magic in MAGIC.finditer(body):
@@ -40,18 +42,36 @@ def certificate_files(body: bytes) -> t.Iterator[tuple[str, bytes | None]]:
         count += 1
         if count > MAX_FILES:
             return
-        if not header.name.endswith("Entities.xml"):
-            yield header.name, None if header.name.lower().endswith(".key") else body[content:position]
+        if not header.path.endswith("Entities.xml"):
+            yield header.path, None if header.path.lower().endswith(".key") else body[content:position]
 
 
-def _header(block: bytes) -> tarfile.TarInfo | None:
-    """What the block says, where it is the header of an ordinary file: neither link, nor device, nor sparse."""
+class _Header(t.NamedTuple):
+    """Of an ordinary file: neither link, nor device, nor sparse. size: bytes."""
+
+    path: str
+    size: int
+
+
+def _header(block: bytes) -> _Header | None:
+    """What the block says, where it is such a header."""
     try:
-        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        whole = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        header = _Header(whole.name, whole.size) if whole.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else None
     except tarfile.HeaderError:
-        return None
-    ordinary = header.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
-    return header if ordinary and 0 <= header.size <= MAX_FILE else None
+        header = _damaged_header(block)
+    return header if header and 0 <= header.size <= MAX_FILE else None
+
+
+def _damaged_header(block: bytes) -> _Header | None:
+    """As _header(), where the checksum is wrong, because the path was changed after it was made."""
+    path, size, kind = block[:100].rstrip(b"\0"), block[124:136].strip(b" \0"), block[156:157]
+    text = path.decode("utf-8", "replace")
+    with contextlib.suppress(UnicodeError):
+        text = text.encode("latin-1").decode("utf-8")
+    # A file whose kind is not beyond doubt may be a key.
+    ordinary = kind in (tarfile.REGTYPE, tarfile.AREGTYPE) and SIZE.fullmatch(size) and text.endswith((".pem", ".key"))
+    return _Header(text, int(size, 8)) if ordinary else None
 
 
 __all__ = ("certificate_files",)

@@ -80,6 +80,12 @@ def read_authorities(firewall: Firewall) -> dict[str, str]:
     return authorities
 
 
+def authority_certificates(firewall: Firewall) -> list[x509.Certificate]:
+    """Every certificate authority on the firewall, built-in ones too."""
+    entries = _with_files(firewall.fetch("CertificateAuthority"), "CACertFile")
+    return [certificate for _record, chain, _has_key in entries for certificate in chain]
+
+
 def _with_files(answer: Answer, file_element: str) -> t.Iterator[tuple[ET.Element, list[x509.Certificate], bool]]:
     """(record, certificates, has a key) of each record."""
     files = dict(certificate_files(answer.body))
@@ -145,6 +151,7 @@ def version_name(name: str, facts: _x509.CertificateFacts, origin: str = "") -> 
 
 __all__ = (
     "StoredCertificate",
+    "authority_certificates",
     "base_name",
     "check_name",
     "origin_of",

@@ -48,4 +48,5 @@ def test_query_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_roles_filters() -> None:
-    assert set(renewal.FilterModule().filters()) == {"to_order", "to_install", "renewal_report", "renewal_table"}
+    ours = {"to_order", "to_install", "renewal_report", "fleet_report", "renewal_table"}
+    assert set(renewal.FilterModule().filters()) == ours

@@ -13,6 +13,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.plugin_utils._report impor
     COLUMNS,
     PREFIX,
     Row,
+    fleet_report,
     renewal_report,
     renewal_table,
     to_install,
@@ -146,6 +147,27 @@ def test_a_plan_that_failed() -> None:
 def test_no_plan_at_all(plan: Row | None) -> None:
     row = only(plan=plan)
     assert (row["firewall"], row["certificate"], row["status"], row["alarm"]) == ("fw1", None, "failed", True)
+
+
+def test_a_fleet_of_which_little_is_due() -> None:
+    """Whoever has nothing to do is not asked for variables; who broke off on the way is not forgotten."""
+    row = only(planned("b"), order=order("b"), installed={"b": installed()})
+    plans = {
+        "quiet": {"certificates": [planned(action="none")], "due": False},
+        "done": {"certificates": [planned("b")], "due": True},
+        "lost": {"certificates": [planned("c")], "due": True},
+        "silent": {"failed": True, "msg": "silent: plan: no connection", "stage": "plan"},
+    }
+    rows = fleet_report(plans, {"done": {f"{PREFIX}rows": [{**row, "firewall": "done"}]}, "lost": {}})
+    assert [(row["firewall"], row["status"], row["alarm"]) for row in rows] == [
+        ("quiet", "unchanged", False),
+        ("done", "renewed", False),
+        ("lost", "failed", True),
+        ("silent", "failed", True),
+    ]
+    assert "broke off" in rows[2]["error"]
+    assert rows[3]["error"] == "silent: plan: no connection"
+    assert len(renewal_table(rows)) == 5
 
 
 def test_one_order_that_failed() -> None:
