@@ -28,8 +28,8 @@ def certificate_files(body: bytes) -> t.Iterator[tuple[str, bytes | None]]:
     """(path, content) of each whole file; None stands for the content of a private key.
 
     Each header is found by its magic and not by following the one before: a name outside ASCII is encoded twice, which
-    pushes the rest of its header, and all that follows, aside (measured). So its path lacks some of its first bytes. What
-    lies within a file is no header, so that all contents together are no larger than the body.
+    pushes the rest of its header, and all that follows, aside (measured). So its path lacks some of its first bytes.
+    What lies within a file is no header, so that all contents together are no larger than the body.
     """
     position = count = 0
     for magic in MAGIC.finditer(body):

@@ -43,7 +43,7 @@ def params(box: Box, **options: Any) -> dict[str, Any]:
         "password": "secret",
         "validate_certs": None,
         "ca_path": None,
-        "fingerprint": box.fingerprint,
+        "fingerprint": [box.fingerprint],
         "tls_server_name": None,
         "timeout": 10,
         "connect_timeout": 10,
