@@ -8,8 +8,8 @@ SHELL := bash
 BIN := $(CURDIR)/.venv/bin
 PATH := $(BIN):$(PATH)
 export PATH
-# More for pytest: make unit PYTEST_ARGS="-k pebble -x"
-PYTEST_ARGS ?=
+# For pytest, two tests side by side unless something else is wanted: make unit PYTEST_ARGS="-k pebble -x"
+PYTEST_ARGS ?= -n 2
 # For the benchmark: make bench BENCH_ARGS="--cases 1,100 --tools ours,floor --runs 3"
 BENCH_ARGS ?=
 

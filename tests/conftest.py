@@ -43,7 +43,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker:
         metafunc.parametrize("plane", marker.args, indirect=True)
     if "firmware" in metafunc.fixturenames:
-        metafunc.parametrize("firmware", metafunc.config.getoption("firmware").split(","))
+        chosen = metafunc.config.getoption("firmware").split(",")
+        metafunc.parametrize(
+            "firmware", chosen[-1:] if metafunc.definition.get_closest_marker("any_firmware") else chosen
+        )
 
 
 @pytest.fixture

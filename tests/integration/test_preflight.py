@@ -11,6 +11,8 @@ import pytest
 from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.pebble import AcmeCa
 
+pytestmark = pytest.mark.any_firmware
+
 ELSEWHERE = "127.99.99.99"
 
 

@@ -89,6 +89,7 @@ def test_check_mode_tells_and_writes_nothing(make_fleet, play):
     assert "mail.example.com" in result.stdout
 
 
+@pytest.mark.any_firmware
 def test_keys_are_gone_after_the_run(make_fleet, play, tmp_path):
     fleet = make_fleet(*two_firewalls())
     scratch = tmp_path / "scratch"
@@ -97,6 +98,7 @@ def test_keys_are_gone_after_the_run(make_fleet, play, tmp_path):
     assert not [path for path in scratch.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
 
 
+@pytest.mark.any_firmware
 def test_a_state_directory_saves_an_issuance(make_fleet, play, tmp_path):
     fleet = make_fleet(*two_firewalls())
     fleet.emulator.add_faults("fw1", {"kind": "status", "operation": "set", "entity": "Certificate", "code": 500})
@@ -114,6 +116,7 @@ def test_a_state_directory_saves_an_issuance(make_fleet, play, tmp_path):
     assert fleet.shown("fw1", 8443, "owa.example.com").trusted
 
 
+@pytest.mark.any_firmware
 def test_a_run_killed_between_issuance_and_upload_costs_no_second_certificate(make_fleet, play, launch, tmp_path):
     fleet = make_fleet(*two_firewalls())
     silent = {"kind": "timeout", "operation": "set", "entity": "Certificate", "seconds": 60}
@@ -152,6 +155,7 @@ def test_an_upload_that_nobody_uses_is_put_to_use(make_fleet, play):
     assert fleet.ca.issued() == 1
 
 
+@pytest.mark.any_firmware
 def test_names_from_another_structure(make_fleet, play):
     fleet = make_fleet(*two_firewalls())
     variables = {
@@ -168,6 +172,7 @@ def test_names_from_another_structure(make_fleet, play):
     assert fleet.shown("fw1", 8443, "mail.example.com").trusted
 
 
+@pytest.mark.any_firmware
 @pytest.mark.planes("loopback", "namespaces")
 def test_account_key_from_the_environment_and_a_responder_elsewhere(make_fleet, play, tmp_path):
     """As AWX injects the key; the responder runs as a module on another host."""
@@ -190,6 +195,7 @@ def test_account_key_from_the_environment_and_a_responder_elsewhere(make_fleet, 
     assert not Path(tmp_path / "run" / "home" / ".config").exists()
 
 
+@pytest.mark.any_firmware
 def test_international_names_and_capitals(make_fleet, play):
     ascii_name = "xn--mnchen-3ya.example.com"
     fleet = make_fleet([firewall(1, waf_rule("Rathaus", ascii_name))], {ascii_name: "fw1"})
@@ -197,6 +203,7 @@ def test_international_names_and_capitals(make_fleet, play):
     assert fleet.shown("fw1", 8443, ascii_name).trusted
 
 
+@pytest.mark.any_firmware
 def test_a_profile(make_fleet, play):
     fleet = make_fleet(*two_firewalls(), ca_options={"profiles": {"shortlived": 6 * 86400}})
     own = certificate("OWA", "owa.example.com", "mail.example.com", consumers=["waf:OWA rule"])
@@ -211,6 +218,7 @@ def test_a_profile(make_fleet, play):
     assert life.not_valid_after_utc - life.not_valid_before_utc < timedelta(days=7)
 
 
+@pytest.mark.any_firmware
 def test_an_address_a_chain_and_the_former_key(make_fleet, play, tmp_path):
     """All that a certificate can be asked to be, seen by a visitor."""
     fleet = make_fleet([firewall(2)], {"fw2.example.com": "fw2"}, ca_options={"alternate_roots": 1})
@@ -252,6 +260,7 @@ def run_once_and_rest(fleet, play, issued, hosts, **variables):
     return first
 
 
+@pytest.mark.any_firmware
 def test_f12_another_profile_or_another_ca_renews_once(make_fleet, play):
     fleet = make_fleet(*two_firewalls(), ca_options={"profiles": {"other": 60 * 86400}})
     run_once_and_rest(fleet, play, 1, of_profile("default"))
@@ -265,6 +274,7 @@ def test_f12_another_profile_or_another_ca_renews_once(make_fleet, play):
     assert len(asked) == 1, "of the second run, about the new certificate"
 
 
+@pytest.mark.any_firmware
 def test_renewal_information_is_remembered(make_fleet, play, tmp_path):
     fleet = make_fleet(*two_firewalls())
     variables = {"xgs_letsencrypt_state_dir": str(tmp_path / "state")}
@@ -276,6 +286,7 @@ def test_renewal_information_is_remembered(make_fleet, play, tmp_path):
     assert stat.S_IMODE((tmp_path / "state/fw1/.renewal-info.json").stat().st_mode) == 0o600
 
 
+@pytest.mark.any_firmware
 def test_f28_a_control_node_that_is_behind(make_fleet, play, tmp_path):
     """Seen from there the CA's certificates are of the future. They are taken, and the user is told."""
     fleet = make_fleet(*two_firewalls())
