@@ -89,10 +89,13 @@ def authority_certificates(firewall: Firewall) -> list[x509.Certificate]:
 def _with_files(answer: Answer, file_element: str) -> t.Iterator[tuple[ET.Element, list[x509.Certificate], bool]]:
     """(record, certificates, has a key) of each record."""
     files = dict(certificate_files(answer.body))
+    by_file_name: dict[str, list[str]] = {}
+    for path in files:
+        by_file_name.setdefault(posixpath.basename(path), []).append(path)
     for record in answer.records:
         name = record.findtext("Name", "")
-        content = _file_of(name, {record.findtext(file_element), f"{name}.pem"}, files)
-        has_key = _file_of(name, {record.findtext("PrivateKeyFile"), f"{name}.key"}, files) is not None
+        content = _file_of(name, (record.findtext(file_element), f"{name}.pem"), by_file_name)
+        has_key = _file_of(name, (record.findtext("PrivateKeyFile"), f"{name}.key"), by_file_name) is not None
         try:
             chain = _x509.load_certificates(files[content] or b"") if content else []
         except CertfleetError:
@@ -101,12 +104,13 @@ def _with_files(answer: Answer, file_element: str) -> t.Iterator[tuple[ET.Elemen
         yield record, chain, has_key
 
 
-def _file_of(name: str, file_names: set[str | None], files: t.Iterable[str]) -> str | None:
+def _file_of(name: str, file_names: tuple[str | None, ...], paths: t.Mapping[str, list[str]]) -> str | None:
     """The path of an object's file, which bears the name that it was uploaded with or the object's own (both measured).
 
-    Where several objects were uploaded under one file name, only a folder can tell whose is whose.
+    paths: by file name, as there may be a thousand objects. Where several of them were uploaded under one file name,
+    only a folder can tell whose is whose.
     """
-    found = [path for path in files if posixpath.basename(path) in file_names]
+    found = [path for file_name in dict.fromkeys(file_names) for path in paths.get(file_name or "", ())]
     own = [path for path in found if name in path.split("/") or posixpath.basename(path).startswith(f"{name}.")]
     return next(iter(own or (found if len(found) == 1 else [])), None)
 
