@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +28,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors impor
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.certificates import origin_of, version_name
 
 from emulator.specimens import specimen
-from unit.plugins.module_utils._xgs.firewalls import DAY, Box, Issued, authority, fleet, self_signed
+from unit.plugins.module_utils._xgs.firewalls import DAY, Box, Issued, authority, self_signed
 
 NAMES = ("owa.example.com", "mail.example.com")
 WANTED = Wanted("owa", NAMES, ("waf:OWA",), "ec256")
@@ -52,17 +51,6 @@ class Ca:
         now = datetime.datetime.now(datetime.timezone.utc)
         start, end = (f"{now + days * DAY:%Y-%m-%dT%H:%M:%SZ}" for days in self.window or ())
         return SimpleNamespace(json={"suggestedWindow": {"start": start, "end": end}}, retry_after=None)
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
-
-
-@pytest.fixture
-def box(boxes: Iterator[Box]) -> Box:
-    return next(boxes)
 
 
 def verdict(box: Box, wanted: Wanted = WANTED, ca: Ca | None = None, **rules: Any) -> Verdict:

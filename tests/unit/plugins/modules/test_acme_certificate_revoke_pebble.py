@@ -37,7 +37,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.modules import acme_certif
 
 from lab.nowhere import Nowhere
 from lab.pebble import AcmeCa
-from unit.plugins.module_utils._xgs.firewalls import DAY, Box, Issued, fleet
+from unit.plugins.module_utils._xgs.firewalls import DAY, Box, Issued
 from unit.plugins.modules.accounts import client_of, connection, lost_answer, new_key, run
 
 REVOKE = "/revoke-cert"
@@ -48,17 +48,6 @@ ACCOUNT = new_key()
 def ca() -> Iterator[AcmeCa]:
     with AcmeCa(extra_env={"PEBBLE_VA_ALWAYS_VALID": "1"}) as authority:
         yield authority
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
-
-
-@pytest.fixture
-def box(boxes: Iterator[Box]) -> Box:
-    return next(boxes)
 
 
 @pytest.fixture(params=["ec256", "rsa2048"])

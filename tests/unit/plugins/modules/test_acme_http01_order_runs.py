@@ -26,7 +26,7 @@ from lab.gate import Gate
 from lab.module_process import ModuleProcess
 from lab.pebble import AcmeCa
 from lab.processes import wait_until
-from unit.plugins.module_utils._xgs.firewalls import Box, fleet
+from unit.plugins.module_utils._xgs.firewalls import Box
 from unit.plugins.modules.accounts import client_of, connection, new_key, run
 
 ACCOUNT = new_key()
@@ -40,17 +40,6 @@ def ca() -> Iterator[AcmeCa]:
     with AcmeCa(http_port=5080, retry_after=None) as authority:
         run(authority, account_key_content=ACCOUNT)
         yield authority
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
-
-
-@pytest.fixture
-def box(boxes: Iterator[Box]) -> Box:
-    return next(boxes)
 
 
 @pytest.fixture

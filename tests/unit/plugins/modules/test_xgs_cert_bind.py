@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.modules import xgs_cert_bi
 from emulator.personas import PERSONAS
 from emulator.specimens import specimen
 from lab.ports import is_open
-from unit.plugins.module_utils._xgs.firewalls import WAF_PORT, Box, Issued, authority, fleet, special
+from unit.plugins.module_utils._xgs.firewalls import WAF_PORT, Box, Issued, authority, special
 from unit.plugins.modules import xgs_tasks
 from unit.plugins.modules.xgs_tasks import documented
 
@@ -28,17 +27,6 @@ APPLIANCE = "ApplianceCertificate"
 RULE = {"name": "OWA", "domains": list(NAMES), "listen_port": WAF_PORT, "group": "Web"}
 SSL_VPN_PORT = 9446
 VPN_PORTAL_PORT = 9447
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
-
-
-@pytest.fixture
-def box(boxes: Iterator[Box]) -> Box:
-    return next(boxes)
 
 
 @pytest.fixture(scope="module")

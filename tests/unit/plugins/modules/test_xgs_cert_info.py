@@ -23,22 +23,11 @@ from cryptography import x509
 from emulator.client import Emulator
 from emulator.specimens import SPECIMENS, specimen
 from lab.ports import free_port
-from unit.plugins.module_utils._xgs.firewalls import NET, WAF_PORT, Box, Issued, authority, fleet, self_signed
+from unit.plugins.module_utils._xgs.firewalls import NET, WAF_PORT, Box, Issued, authority, self_signed
 
 # An account for each entity that may be closed to it, and the right that is missing.
 VPN = {"SSLTunnelAccessSettings", "SophosConnectClient", "VPNIPSecConnection", "L2TPConnection"}
 CLOSED = {"novpn": ("VPN/OtherVPNConfigurations", VPN)}
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
-
-
-@pytest.fixture
-def box(boxes: Iterator[Box]) -> Box:
-    return next(boxes)
 
 
 @pytest.fixture(scope="module")

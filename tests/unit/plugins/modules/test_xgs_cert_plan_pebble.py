@@ -43,7 +43,7 @@ from lab import proxy as fault
 from lab.faults import Bench, LeapClock
 from lab.pebble import AcmeCa
 from lab.proxy import FaultProxy
-from unit.plugins.module_utils._xgs.firewalls import Box, Issued, fleet
+from unit.plugins.module_utils._xgs.firewalls import Box, Issued
 
 UTC = datetime.timezone.utc
 HOUR = datetime.timedelta(hours=1)
@@ -61,12 +61,6 @@ def behind_proxy() -> Iterator[tuple[AcmeCa, FaultProxy]]:
 @pytest.fixture
 def bench(behind_proxy: tuple[AcmeCa, FaultProxy]) -> Bench:
     return Bench(*behind_proxy)
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
 
 
 class Site:

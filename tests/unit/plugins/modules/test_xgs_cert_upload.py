@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,12 @@ from cryptography.hazmat.primitives import serialization
 
 from emulator.personas import PERSONAS
 from emulator.specimens import SPECIMENS, specimen
-from unit.plugins.module_utils._xgs.firewalls import WAF_PORT, Box, Issued, authority, fleet, self_signed, special
+from unit.plugins.module_utils._xgs.firewalls import WAF_PORT, Box, Issued, authority, self_signed, special
 from unit.plugins.modules import xgs_tasks
 from unit.plugins.modules.xgs_tasks import documented
 
 NAMES = ("owa.example.com", "mail.example.com")
 PASSPHRASE = 'ü "p&w" <\'>'
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
-
-
-@pytest.fixture
-def box(boxes: Iterator[Box]) -> Box:
-    return next(boxes)
 
 
 def material(issued: Issued) -> dict[str, str]:

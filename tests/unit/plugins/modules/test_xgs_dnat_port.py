@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,11 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.window i
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs_options import forward_from
 from ansible_collections.certfleet.sophos_xgs.plugins.modules import xgs_dnat_port
 
-from unit.plugins.module_utils._xgs.firewalls import Box, fleet
+from unit.plugins.module_utils._xgs.firewalls import Box
 from unit.plugins.module_utils._xgs.forwards import EXPIRED, GROUP, HOST, SERVICE, ours, records
 
 README = Path(__file__).parents[4] / "README.md"
 TARGET = "127.0.0.1"
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
-
-
-@pytest.fixture
-def box(boxes: Iterator[Box]) -> Box:
-    return next(boxes)
 
 
 def params(box: Box, **options: Any) -> dict[str, Any]:

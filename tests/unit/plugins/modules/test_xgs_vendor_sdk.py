@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from sophosfirewall_python.api_client import SophosFirewallZeroRecords
 from sophosfirewall_python.firewallapi import SophosFirewall
 
 from emulator.specimens import specimen
-from unit.plugins.module_utils._xgs.firewalls import WAF_PORT, Box, authority, fleet
+from unit.plugins.module_utils._xgs.firewalls import WAF_PORT, Box, authority
 from unit.plugins.modules.xgs_tasks import run
 
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
@@ -22,17 +21,6 @@ NAMES = ("owa.example.com", "mail.example.com", "specimen.example.com", "*.speci
 # The console changes its certificate in these tests, and who is trusted is not their question.
 ANYONE: dict[str, Any] = {"validate_certs": False}
 TARGET = "127.0.0.1"
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
-
-
-@pytest.fixture
-def box(boxes: Iterator[Box]) -> Box:
-    return next(boxes)
 
 
 @pytest.fixture

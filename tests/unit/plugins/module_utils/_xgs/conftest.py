@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A fleet for each module; a firewall of its own for each test."""
+"""Servers that answer as they are told, whatever they are asked."""
 
 from __future__ import annotations
 
@@ -15,18 +15,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from lab.tls import TlsFiles, make_tls
-from unit.plugins.module_utils._xgs.firewalls import Box, fleet
-
-
-@pytest.fixture(scope="module")
-def boxes() -> Iterator[Iterator[Box]]:
-    with fleet() as all_of_them:
-        yield all_of_them
-
-
-@pytest.fixture
-def box(boxes: Iterator[Box]) -> Box:
-    return next(boxes)
 
 
 @pytest.fixture(scope="session")
