@@ -90,6 +90,24 @@ def test_check_mode_tells_and_writes_nothing(make_fleet, play):
 
 
 @pytest.mark.any_firmware
+def test_on_a_slow_firewall_the_port_is_open_for_the_validation_and_one_write(make_fleet, play):
+    """A tenth of what a real one takes for a write. What is made before, and removed after, opens nothing."""
+    boxes, names = two_firewalls()
+    fleet = make_fleet(
+        [{**boxes[0], "latency": {"real": 0.1}}], {name: "fw1" for name in names if names[name] == "fw1"}
+    )
+    play(fleet, {"fw1": HOSTS["fw1"]}).check()
+    state = fleet.emulator.firewall("fw1")
+    (opening,) = state["open_intervals"]
+    meanwhile = [
+        (entry["operation"], entry["entity"])
+        for entry in state["log"]
+        if entry["operation"] not in ("get", "login") and opening["opened_at"] < entry["time"] <= opening["closed_at"]
+    ]
+    assert meanwhile in ([], [("remove", "NATRule")], [("add", "NATRule")], [("add", "NATRule"), ("remove", "NATRule")])
+
+
+@pytest.mark.any_firmware
 def test_keys_are_gone_after_the_run(make_fleet, play, tmp_path):
     fleet = make_fleet(*two_firewalls())
     scratch = tmp_path / "scratch"

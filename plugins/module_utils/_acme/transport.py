@@ -64,8 +64,8 @@ RETRIES = {
     Failure.SERVER: Rule(tries=3, pause=1.0, clean=False),
     Failure.BUSY: Rule(tries=5, pause=1.0, clean=True),
     Failure.LIMITED: Rule(tries=3, pause=1.0, clean=True),
-    # Common with load-balanced CAs and no error at all (RFC 8555 §6.5): at 50 % rejected, one in a million gets here.
-    Failure.NONCE: Rule(tries=20, pause=0.01, clean=True, longest=0.25),
+    # Common with load-balanced CAs and no error at all (RFC 8555 §6.5): at 50 % rejected, one in a billion gets here.
+    Failure.NONCE: Rule(tries=30, pause=0.01, clean=True, longest=0.25),
 }
 
 

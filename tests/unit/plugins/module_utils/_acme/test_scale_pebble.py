@@ -62,7 +62,7 @@ def obtain_all(ca: AcmeCa, client: AcmeClient, certificates: int, names: int, zo
             ca.add_a(domain, HOST)
         requests.append(CertificateRequest(f"c{number}", domains, "ec256"))
     done = obtain(
-        client, requests, window=contextlib.nullcontext, store=Nowhere(), concurrency=CONCURRENCY, timeout=60.0
+        client, requests, window=contextlib.nullcontext, store=Nowhere(), concurrency=CONCURRENCY, timeout=100.0
     )
     return [str(one.error) for one in done.results if isinstance(one, FailedCertificate)]
 
