@@ -8,13 +8,14 @@ whoever starts a program as that program's own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,6 @@ def measure(command: Sequence[str], *, env: Mapping[str, str], log: Path, timeou
             stderr=subprocess.STDOUT,
             env=dict(env),
             cwd=log.parent,
-            start_new_session=True,  # so that all of it can be ended
         )
         try:
             status = process.wait(timeout)
@@ -56,7 +56,7 @@ def measure(command: Sequence[str], *, env: Mapping[str, str], log: Path, timeou
             raise RunFailed(f"not done after {timeout:g} s", timed_out=True) from None
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.terminate()
                 process.wait()
     if status:
         tail = " | ".join(log.read_text(errors="replace").strip().splitlines()[-4:])
@@ -64,9 +64,25 @@ def measure(command: Sequence[str], *, env: Mapping[str, str], log: Path, timeou
     return Usage(**json.loads(result.read_text()))
 
 
+def end(pid: int) -> None:
+    """Kill the process and all that came of it: Ansible's workers are in sessions of their own."""
+    for each in list(_family(pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in children.read_text().split():
+                yield from _family(int(child))
+
+
 def main(result: str, *command: str) -> int:
     began = time.monotonic()
     pid = os.posix_spawnp(command[0], command, os.environ)
+    signal.signal(signal.SIGTERM, lambda *_: end(pid))
     _, status, used = os.wait4(pid, 0)
     usage = {
         "wall_s": time.monotonic() - began,

@@ -24,7 +24,7 @@ from ._controller_action import ControllerAction, Done, carry_out, named, refuse
 
 GROUP = "group/certfleet.sophos_xgs.xgs"
 Result = t.Dict[str, t.Any]
-Pending = t.Tuple["concurrent.futures.Future[Done]", ValidationResult]
+Pending = t.Tuple[concurrent.futures.Future[Done], ValidationResult]
 
 
 class FleetAction(ControllerAction):
