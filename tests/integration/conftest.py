@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -54,6 +55,13 @@ def make_fleet(tmp_path: Path, plane: Callable[..., Plane], firmware: str) -> It
         for fleet in fleets:
             assert [name for name, state in fleet.all_port80().items() if state == "open"] == fleet.redirecting
             assert not fleet.responder_open()
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A place for temporary files that a test looks through. Its name is short: ansible-core makes sockets there."""
+    with tempfile.TemporaryDirectory(prefix="cf-") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture

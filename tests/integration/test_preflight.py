@@ -149,15 +149,13 @@ def staging(make_fleet, tmp_path):
         )
 
 
-def test_a_rehearsal_validates_for_real_and_deploys_nothing(staging, play, tmp_path):
+def test_a_rehearsal_validates_for_real_and_deploys_nothing(staging, play, tmp_path, scratch):
     fleet, ca, variables = staging
     owa, new = wanted(*NAMES)
     play(fleet, {"fw1": certificates(owa)}, variables=variables).check()
     before = fleet.emulator.firewall("fw1")
     state = sorted(tmp_path.joinpath("state").rglob("*"))
     shown = fleet.shown("fw1", 8443, NAMES[0])
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
 
     for round_number in (1, 2):
         fleet.emulator.reset("fw1")

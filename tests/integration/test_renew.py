@@ -108,10 +108,8 @@ def test_on_a_slow_firewall_the_port_is_open_for_the_validation_and_one_write(ma
 
 
 @pytest.mark.any_firmware
-def test_keys_are_gone_after_the_run(make_fleet, play, tmp_path):
+def test_keys_are_gone_after_the_run(make_fleet, play, scratch):
     fleet = make_fleet(*two_firewalls())
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
     play(fleet, HOSTS, env={"TMPDIR": str(scratch)}).check()
     assert not [path for path in scratch.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
 

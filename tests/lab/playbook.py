@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,11 +138,19 @@ def prepare(
     return command, {**clean_environment(collection_path, workdir), **(env or {})}
 
 
+def _temporary(workdir: Path) -> Path:
+    """The same directory each time, by a short name: ansible-core makes sockets in it, whose paths end at 107 bytes."""
+    short = Path(tempfile.gettempdir()) / f"cf-{hashlib.sha256(str(workdir).encode()).hexdigest()[:12]}"
+    with contextlib.suppress(FileExistsError):
+        short.mkdir(mode=0o700)
+        atexit.register(shutil.rmtree, short, ignore_errors=True)
+    return short
+
+
 def clean_environment(collection_path: Path, workdir: Path) -> dict[str, str]:
     """This process's environment without its Ansible settings, and with quiet, private ones."""
-    home, temporary = workdir / "home", workdir / "tmp"
-    for directory in (home, temporary):
-        directory.mkdir(parents=True, exist_ok=True)
+    home, temporary = workdir / "home", _temporary(workdir)
+    home.mkdir(parents=True, exist_ok=True)
     config = workdir / "ansible.cfg"
     if not config.exists():
         config.write_text("[defaults]\n")
