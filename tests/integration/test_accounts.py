@@ -64,8 +64,8 @@ def test_register_revoke_change_key_leave(ca, playbook, tmp_path, delegation):
     options = {"verbosity": 3, "flags": ["--diff"]}
     first = playbook(a_play(ca, {**register, **delegation}), **options).check()
     assert first.changed == 1
-    # A module on a host shows what it was called with.
-    assert bool(delegation) == ("customer-1" in first.stdout)
+    # A module on a host may show what it was called with (before ansible-core 2.21).
+    assert delegation or "customer-1" not in first.stdout
     assert MAC not in first.stdout + first.stderr
 
     revoke = {
