@@ -21,7 +21,7 @@ from .errors import AcmeError, clean
 
 # Seconds: one early look, then patience: the second pause before a poll, its growth, its end; and what is believed of a
 # Retry-After.
-FIRST_PAUSE, SECOND_PAUSE, GROWTH, LONGEST_PAUSE = 0.01, 0.3, 1.6, 5.0
+FIRST_PAUSE, SECOND_PAUSE, GROWTH, LONGEST_PAUSE = 0.02, 0.3, 1.6, 5.0
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 60.0
 
 
