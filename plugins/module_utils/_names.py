@@ -25,13 +25,12 @@ MAX_NAME = 253
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
-def is_address(name: str) -> bool:
-    """Whether the name is an IP address."""
+def is_address(text: str, version: int = 0) -> bool:
+    """Whether it is an IP address, of this version or of any."""
     try:
-        ipaddress.ip_address(name)
+        return version in (0, ipaddress.ip_address(text).version)
     except ValueError:
         return False
-    return True
 
 
 def _looks_like_address(name: str) -> bool:

@@ -19,6 +19,7 @@ from ._clock import Clock, Deadline
 from ._dns import DnsError, Resolver
 from ._errors import CertfleetError
 from ._http_probe import ask
+from ._names import is_address
 
 ERROR, WARNING = "error", "warning"
 NO_PROBE, WARN, REQUIRE = PROBE_CHOICES = ("none", "warn", "require")
@@ -86,7 +87,7 @@ class Preflight:
         if not self._expected.addresses:
             problem = "no WAN addresses are known, so A and AAAA records were compared with none"
             self.findings.append(Finding("", WARNING, problem, NO_ADDRESSES))
-        looked_up = [name for name in dict.fromkeys(names) if not _is_address(name)]
+        looked_up = [name for name in dict.fromkeys(names) if not is_address(name)]
         with concurrent.futures.ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="dns") as pool:
             for found in pool.map(lambda name: list(self._examine(name)), looked_up):
                 self.findings += found
@@ -224,14 +225,6 @@ def _listed(addresses: t.Iterable[str]) -> str:
 
 def _canonical(address: t.Any) -> str:
     return str(ipaddress.ip_address(str(address)))
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 __all__ = ("ERROR", "PROBE_CHOICES", "WARNING", "Expected", "Finding", "Opening", "Preflight", "Probe")

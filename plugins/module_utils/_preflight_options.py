@@ -16,9 +16,9 @@ from ._acme.transport import Transport
 from ._caa import Issuer
 from ._dns import Resolver
 from ._errors import CertfleetError, stage
+from ._names import is_address
 from ._preflight import PROBE_CHOICES, WARNING, Expected, Opening, Preflight, Probe
 from ._runner import Params
-from ._xgs.forward import is_address
 from ._xgs.hosts import host_address
 from ._xgs.window import Window
 

@@ -11,10 +11,11 @@ import re
 import typing as t
 
 from ._errors import CertfleetError
+from ._names import is_address
 from ._runner import Params, env_fallback
 from ._xgs.api import Firewall
 from ._xgs.dnat import EVERY
-from ._xgs.forward import Forward, is_address
+from ._xgs.forward import Forward
 from ._xgs.runs import playbook_run
 from ._xgs.transport import Endpoint, Transport
 

@@ -16,7 +16,7 @@ from .._x509 import generate_private_key, key_type, load_private_key, make_csr, 
 from . import authorizations
 from .errors import AcmeError, clean
 from .issuance import Issuance
-from .order import CertificateRequest, Order, Progress, identifier
+from .order import CertificateRequest, Order, Progress
 from .renewal import decide
 from .session import Session
 from .transport import Reply, origin
@@ -74,15 +74,13 @@ class Beginning:
     def _create(self, order: Order, left: Progress | None) -> None:
         request = order.request
         order.authorizations, order.facts = [], None
-        payload: dict[str, t.Any] = {"identifiers": [identifier(domain) for domain in request.domains]}
         if request.profile is not None:
             self._check_profile(request.profile)
-            payload["profile"] = request.profile
         # RFC 9773 §5: only where the CA offers renewal information.
         replaces = request.replaces if "renewalInfo" in self._client.directory else None
         # First of all, so that a disk which takes nothing costs no order.
         self._session.remember(order, left or self._new_progress(request))
-        reply = self._new_order(order, payload, replaces)
+        reply = self._new_order(order, request.payload, replaces)
         order.uri, order.document = reply.location, reply.json
         self._session.remember(order, dataclasses.replace(order.progress, order_uri=order.uri))
         if not order.fits:

@@ -41,6 +41,14 @@ class CertificateRequest:
     reuse_key: bool = False
     preferred_chain: str | None = None
 
+    @property
+    def payload(self) -> dict[str, t.Any]:
+        """What newOrder is asked for (RFC 8555 §7.4; profiles: draft-aaron-acme-profiles)."""
+        payload: dict[str, t.Any] = {"identifiers": [identifier(domain) for domain in self.domains]}
+        if self.profile is not None:
+            payload["profile"] = self.profile
+        return payload
+
 
 @dataclasses.dataclass
 class IssuedCertificate:

@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import typing as t
 
 from .._clock import Deadline
 from .._errors import CertfleetError
 from . import authorizations
 from .client import AcmeClient
-from .order import CertificateRequest, identifier
+from .order import CertificateRequest, Order
 
 CONCURRENCY = 8
 # Seconds for all of it.
@@ -43,15 +44,10 @@ def forget_validations(client: AcmeClient, requests: t.Sequence[CertificateReque
 
 def _authorizations(client: AcmeClient, request: CertificateRequest, deadline: Deadline) -> list[str]:
     """URLs of what an order for these names stands on. Nothing but an order tells (RFC 8555 §7.4)."""
-    payload: dict[str, t.Any] = {"identifiers": [identifier(domain) for domain in request.domains]}
-    if request.profile is not None:
-        payload["profile"] = request.profile
-    try:
-        order = client.post(client.endpoint("newOrder"), payload, deadline=deadline).json
-    except CertfleetError:
-        return []
-    listed = order.get("authorizations")
-    return [str(url) for url in listed] if isinstance(listed, list) else []
+    order = Order(request)
+    with contextlib.suppress(CertfleetError):
+        order.document = client.post(client.endpoint("newOrder"), request.payload, deadline=deadline).json
+    return order.authorization_urls
 
 
 __all__ = ("forget_validations",)

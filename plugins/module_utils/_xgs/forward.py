@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import ipaddress
 import typing as t
 import xml.etree.ElementTree as ET
 
+from .._names import is_address
 from .errors import XgsError
 from .objects import SINGLE, Objects, element, family_of, is_host, is_service, name_of, texts
 
@@ -205,14 +205,6 @@ def serves(rule: ET.Element, nat: ET.Element) -> bool:
     return set(to_hosts) <= set(hosts) and set(for_services) <= set(services)
 
 
-def is_address(text: str, version: int = 0) -> bool:
-    """Of this version, or of any."""
-    try:
-        return version in (0, ipaddress.ip_address(text).version)
-    except ValueError:
-        return False
-
-
 def _family(address: str) -> str:
     return V6 if ":" in address else V4
 
@@ -226,4 +218,4 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if is_address(host, 6) else host
 
 
-__all__ = ("V4", "V6", "Forward", "Leg", "Parts", "firewall_rule", "is_address", "must_be_free", "nat_rule", "serves")
+__all__ = ("V4", "V6", "Forward", "Leg", "Parts", "firewall_rule", "must_be_free", "nat_rule", "serves")

@@ -8,13 +8,13 @@
 from __future__ import annotations
 
 import typing as t
-import xml.etree.ElementTree as ET
 
 from .api import Firewall, Write
 from .certificates import StoredCertificate, read_certificates, versions
 from .change import Change
 from .consumers import KINDS, read_consumers
 from .errors import NO_RIGHT, XgsApiError, XgsError
+from .objects import element
 
 # "Operation failed. Deleting entity referred by another entity."
 REFERRED = 504
@@ -58,7 +58,7 @@ def plan_prune(name: str, keep: int, stored: t.Sequence[StoredCertificate], in_u
     kept = [version for version in found[:keep] if version is found[0] or not _provisional(version)]
     old = [version.name for version in found if version not in kept and version.name != name]
     gone = [version for version in old if version not in in_use]
-    writes = tuple(Write("remove", _named(version)) for version in gone)
+    writes = tuple(Write("remove", element("Certificate", {"Name": version})) for version in gone)
     return Change({"certificates": old}, {"certificates": [version for version in old if version in in_use]}, writes)
 
 
@@ -86,12 +86,6 @@ def remove(firewall: Firewall, change: Change) -> list[str]:
                 f"the firewall accepted the removal of {write.name}, but still holds it", remedy="Run again."
             )
     return referred
-
-
-def _named(name: str) -> ET.Element:
-    element = ET.Element("Certificate")
-    ET.SubElement(element, "Name").text = name
-    return element
 
 
 __all__ = ("Users", "plan_prune", "read_users", "remove")

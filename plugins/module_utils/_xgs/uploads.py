@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import typing as t
-import xml.etree.ElementTree as ET
 
 from .. import _x509
 from .._errors import CertfleetError
@@ -24,6 +23,7 @@ from .certificates import (
 )
 from .change import Change
 from .errors import XgsError
+from .objects import element
 from .transport import File
 
 # "A CA certificate with this name / this content exists" (API document; 503 measured for the same content).
@@ -83,7 +83,6 @@ class Upload(t.NamedTuple):
     material: Material
 
     def write(self) -> Write:
-        entity = ET.Element("Certificate")
         # A key file of any other ending is stored damaged and locks the web admin console out (reported).
         fields = {
             "Action": "UploadCertificate",
@@ -92,11 +91,9 @@ class Upload(t.NamedTuple):
             "CertificateFile": f"{self.name}.pem",
             "PrivateKeyFile": f"{self.name}.key",
         }
-        for tag, text in fields.items():
-            ET.SubElement(entity, tag).text = text
         pem = b"".join(map(_pem, self.material.chain))
         files = (File(f"{self.name}.pem", pem), File(f"{self.name}.key", self.material.key_pem))
-        return Write(self.operation, entity, files)
+        return Write(self.operation, element("Certificate", fields), files)
 
 
 def _change(firewall: Firewall, before: dict[str, t.Any] | None, upload: Upload) -> Change:
@@ -129,9 +126,7 @@ def check_uploaded(firewall: Firewall, name: str, fingerprint: str) -> None:
 def _authority(certificate: x509.Certificate) -> Write:
     common_name = re.sub(r"[^A-Za-z0-9_.-]+", "_", _common_name(certificate))[:30]
     name = f"{common_name}-{_x509.fingerprint(certificate)[:8]}"
-    entity = ET.Element("CertificateAuthority")
-    for tag, text in {"Name": name, "Format": "PEM", "CACertFile": f"{name}.pem"}.items():
-        ET.SubElement(entity, tag).text = text
+    entity = element("CertificateAuthority", {"Name": name, "Format": "PEM", "CACertFile": f"{name}.pem"})
     return Write("add", entity, (File(f"{name}.pem", _pem(certificate)),), satisfied_by=CA_PRESENT)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import socket
 import ssl
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from lab.hostile import Hostile, Script
 from lab.tls import TlsFiles, make_tls
 
 
@@ -97,3 +99,10 @@ def serve(tls: TlsFiles) -> Iterator[Callable[..., Canned]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def hostile(tls: TlsFiles) -> Iterator[Callable[[Script], Hostile]]:
+    """Start a server that follows the script."""
+    with contextlib.ExitStack() as stack:
+        yield lambda script: stack.enter_context(Hostile(tls, script))

@@ -42,19 +42,6 @@ MEMORY = 400 * 1024 * 1024
 
 
 @pytest.fixture
-def hostile(tls: TlsFiles) -> Iterator[Callable[[Script], Hostile]]:
-    started: list[Hostile] = []
-
-    def start(script: Script) -> Hostile:
-        started.append(Hostile(tls, script).__enter__())
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.__exit__(None, None, None)
-
-
-@pytest.fixture
 def over() -> Iterator[threading.Event]:
     """Ends what would drip for ever."""
     event = threading.Event()

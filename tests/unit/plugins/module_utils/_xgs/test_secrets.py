@@ -10,7 +10,7 @@ import traceback
 import urllib.parse
 import xml.etree.ElementTree as ET
 import xml.sax.saxutils
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,6 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.transpor
 
 from lab.hostile import Hostile, Script, http, once
 from lab.module_process import ModuleProcess
-from lab.tls import TlsFiles
 from unit.plugins.module_utils._xgs.firewalls import Impatient, response
 
 PASSWORD = "hush<&>\"'ü-7Qz"
@@ -50,19 +49,6 @@ def told(error: BaseException) -> str:
         error = error.__cause__ or error.__context__
     attributes = [repr(vars(one)) + repr(one) + str(one) + repr(one.args) for one in chain]
     return "\n".join([*traceback.format_exception(chain[0]), *attributes])
-
-
-@pytest.fixture
-def hostile(tls: TlsFiles) -> Iterator[Callable[[Script], Hostile]]:
-    started: list[Hostile] = []
-
-    def start(script: Script) -> Hostile:
-        started.append(Hostile(tls, script).__enter__())
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.__exit__(None, None, None)
 
 
 ANSWERS = {
