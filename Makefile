@@ -13,7 +13,7 @@ PYTEST_ARGS ?= -n 2
 # For the benchmark: make bench BENCH_ARGS="--cases 1,100 --tools ours,floor --runs 3"
 BENCH_ARGS ?=
 
-.PHONY: help bootstrap demo test lint unit integration collection sanity lint-ansible bench clean
+.PHONY: help bootstrap demo test test-faults lint unit integration collection sanity lint-ansible bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -30,6 +30,12 @@ test: bootstrap ## all checks: lint, then unit and integration tests in one run
 	echo "==> tests: unit and integration (skips are listed with their reasons)"
 	$(BIN)/pytest tests/unit tests/integration $(PYTEST_ARGS) || status=1
 	exit $$status
+
+test-faults: bootstrap ## the long matrices: kills at every stage, every fault at every call (below 20 min)
+	@rm -rf build/faults
+	$(BIN)/pytest tests/faults $(PYTEST_ARGS)
+	PYTHONPATH=tests $(BIN)/python -m lab.ledger
+	echo "==> tables: docs/reliability.md"
 
 lint: bootstrap ## style, types, YAML, licences, shell
 	@scripts/lint.sh
