@@ -9,9 +9,9 @@
     ctl    the control node, on site 1       198.19.1.200/24; its gateway is the first firewall of site 1
 
 No namespace has a link to the machine's own network, and the addresses are those set aside for benchmarks (RFC 2544).
-A firewall with an IPv6 address among its `wan_hosts` has IPv6 on the same links, and so have the CA and the control node:
-198.KIND.NET.N has beside it fd00:198:KIND:NET::N, a unique local address (RFC 4193). A firewall is of site 1 unless its
-configuration says `site: 2` or more: a branch, whose way to the control node leads through the VPN and the first
+A firewall with an IPv6 address among its `wan_hosts` has IPv6 on the same links, and so have the CA and the control
+node: 198.KIND.NET.N has fd00:198:KIND:NET::N beside it, a unique local address (RFC 4193). A firewall is of site 1 unless
+its configuration says `site: 2` or more: a branch, whose way to the control node leads through the VPN and the first
 firewall of site 1.
 """
 
@@ -49,8 +49,8 @@ HEADQUARTERS = 1
 VPN = 255
 # What an administrator has allowed: the sites talk to each other and to the internet, from their own address.
 OBJECTS = [
-    """<FirewallRule><Name>Inside out {0}</Name><IPFamily>{0}</IPFamily><Status>Enable</Status><Position>Bottom</Position>
-    <PolicyType>Network</PolicyType><NetworkPolicy><Action>Accept</Action><Schedule>All The Time</Schedule>
+    """<FirewallRule><Name>Inside out {0}</Name><IPFamily>{0}</IPFamily><Status>Enable</Status>
+    <Position>Bottom</Position><PolicyType>Network</PolicyType><NetworkPolicy><Action>Accept</Action><Schedule>All The Time</Schedule>
     <SourceZones><Zone>LAN</Zone><Zone>VPN</Zone></SourceZones></NetworkPolicy></FirewallRule>""",
     """<NATRule><Name>Default SNAT {0}</Name><IPFamily>{0}</IPFamily><Status>Enable</Status><Position>Bottom</Position>
     <TranslatedSource>MASQ</TranslatedSource><OutboundInterfaces><Interface>Port2</Interface></OutboundInterfaces>
@@ -129,7 +129,9 @@ class Firewall:
             yield f"addr add {address} dev {interface}"
             yield f"link set {interface} up"
         if self.ipv6:
-            yield from (f"addr add {_beside(address)}/64 dev {on}" for on, address in (("lan", self.lan), ("vpn", self.vpn)))
+            yield from (
+                f"addr add {_beside(address)}/64 dev {on}" for on, address in (("lan", self.lan), ("vpn", self.vpn))
+            )
         for address in self.aliases.values():
             yield f"addr add {address}/{48 if ':' in address else 16} dev wan"
 
@@ -137,7 +139,9 @@ class Firewall:
         """To every other site, through its first firewall."""
         for other in _first_of_each([other for other in others if other.site != self.site]):
             yield f"route add {other.lan_net} via {other.vpn}"
-        for other in _first_of_each([other for other in others if other.site != self.site and other.ipv6 and self.ipv6]):
+        for other in _first_of_each(
+            [other for other in others if other.site != self.site and other.ipv6 and self.ipv6]
+        ):
             yield f"route add {_network6(other.lan_net)} via {_beside(other.vpn)}"
 
     def config(self, path: str, others: Sequence[Firewall]) -> dict[str, Any]:
