@@ -10,9 +10,9 @@
 
 No namespace has a link to the machine's own network, and the addresses are those set aside for benchmarks (RFC 2544).
 A firewall with an IPv6 address among its `wan_hosts` has IPv6 on the same links, and so have the CA and the control
-node: 198.KIND.NET.N has fd00:198:KIND:NET::N beside it, a unique local address (RFC 4193). A firewall is of site 1 unless
-its configuration says `site: 2` or more: a branch, whose way to the control node leads through the VPN and the first
-firewall of site 1.
+node: 198.KIND.NET.N has fd00:198:KIND:NET::N beside it, a unique local address (RFC 4193).
+A firewall is of site 1 unless its configuration says `site: 2` or more: a branch, whose way to the control node leads
+through the VPN and the first firewall of site 1.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ VPN = 255
 # What an administrator has allowed: the sites talk to each other and to the internet, from their own address.
 OBJECTS = [
     """<FirewallRule><Name>Inside out {0}</Name><IPFamily>{0}</IPFamily><Status>Enable</Status>
-    <Position>Bottom</Position><PolicyType>Network</PolicyType><NetworkPolicy><Action>Accept</Action><Schedule>All The Time</Schedule>
-    <SourceZones><Zone>LAN</Zone><Zone>VPN</Zone></SourceZones></NetworkPolicy></FirewallRule>""",
+    <Position>Bottom</Position><PolicyType>Network</PolicyType><NetworkPolicy><Action>Accept</Action>
+    <Schedule>All The Time</Schedule><SourceZones><Zone>LAN</Zone><Zone>VPN</Zone></SourceZones></NetworkPolicy>
+    </FirewallRule>""",
     """<NATRule><Name>Default SNAT {0}</Name><IPFamily>{0}</IPFamily><Status>Enable</Status><Position>Bottom</Position>
     <TranslatedSource>MASQ</TranslatedSource><OutboundInterfaces><Interface>Port2</Interface></OutboundInterfaces>
     </NATRule>""",
