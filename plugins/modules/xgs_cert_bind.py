@@ -16,7 +16,7 @@ description:
   - After each switch a TLS handshake shows what is served. Where it is not the new certificate with its intermediates in time, the
     previous one is put back.
   - Each consumer is read right before its switch, and one element of it is changed. All else survives, known or not.
-    A web server protection rule goes back into the rule group that the firewall drops it from.
+    A web server protection rule goes back into the rule group that the firewall drops it from, to its place.
 options:
   certificate:
     description:
@@ -116,6 +116,11 @@ consumers:
       type: str
       returned: success
       sample: "before the switch 192.0.2.10:443 for owa.example.com failed: timed out"
+    displaced:
+      description: Rule groups that the firewall put the rule back into at another place, and the order that they had.
+      type: dict
+      returned: success
+      sample: {}
   sample: []
 left_alone:
   description: Consumers that were not switched although one may expect it, and why.
@@ -223,6 +228,10 @@ def _switch(
                 outcome.warnings.append(
                     f"{consumer} uses {certificate.name} now, but no handshake could show it: {bound.reason}."
                 )
+            outcome.warnings += [
+                f"{consumer} is back in its rule group, but not at its place. It was so in '{group}': {', '.join(order)}."
+                for group, order in bound.displaced.items()
+            ]
         except CertfleetError as error:
             failures.append(error)
     return joined(failures)

@@ -99,6 +99,7 @@ class Settings:
     certificate_names: str = "strict"
     waf_updates: bool = True
     waf_blocks_dnat: bool = False
+    group_order: str = "sent"
     # Entity -> zero | fail | unknown: not configured, not licensed, not known.
     absent_entities: Mapping[str, str] = field(default_factory=dict)
     reject_ec: list[str] = field(default_factory=list)
@@ -110,6 +111,7 @@ class Settings:
         one_of("key_mode", self.key_mode, ("strict", "like-real"))
         one_of("tar_names", self.tar_names, ("object", "uploaded"))
         one_of("certificate_names", self.certificate_names, ("strict", "free"))
+        one_of("group_order", self.group_order, ("sent", "end"))
         for kind in self.absent_entities.values():
             one_of("absent_entities", kind, ("zero", "fail", "unknown"))
         for name in ("allowed_sources", "lan_gateway_for"):

@@ -96,7 +96,8 @@ class DataPlane:
             self._failed(self._device.config.http_port, error)
         if self.netfilter:
             try:
-                await self.netfilter.refresh(port for port, (role, _) in self._listeners.items() if role in PUBLISHED)
+                published = [port for port, (role, _) in self._listeners.items() if role in PUBLISHED]
+                await self.netfilter.refresh(published)
             except OSError as error:
                 self.errors.append(str(error))
 

@@ -9,13 +9,13 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from . import certificates
+from . import certificates, groups
 from .catalogue import ENTITIES
 from .checks import CHECKS, certificates_fit
 from .defaults import SERVICES_OF_THE_DEVICE
 from .device import Device
 from .envelope import SUCCESS, Refused, Step
-from .schema import Entity, named, text, validate
+from .schema import Entity, text, validate
 from .store import FAILED, SINGLETON
 
 __all__ = ["Outcome", "name_of", "read", "remove", "write"]
@@ -100,13 +100,14 @@ def _write_named(device: Device, entity: Entity, step: Step) -> list[Outcome]:
     position, anchor = _position(device, entity, element, update)
     stored = _clean(entity, element)
     if entity.tag == "FirewallRuleGroup":
-        stored = _grown(device, name, stored)
+        stored = groups.grow(device, stored)
     device.store.put(entity.tag, name, stored)
     if position:
         device.store.move(entity.tag, name, position, anchor)
-    if entity.tag == "FirewallRule" and update:
+    if entity.tag == "FirewallRule":
         # Observed by several tools: an updated rule falls out of its group.
-        _drop_from_groups(device, {name})
+        groups.drop(device.store, {name})
+        groups.close_ranks(device.store)
     if entity.tag == "L2TPConnection":
         # L2TP itself is switched off, as it is out of the box.
         return [Outcome(answer_path(step), 201, SUCCESS)]
@@ -144,34 +145,6 @@ def _clean(entity: Entity, element: ET.Element) -> ET.Element:
         if tag in known and stored.find(tag) is None:
             ET.SubElement(stored, tag).text = default
     return stored
-
-
-def _with_members(group: ET.Element, members: list[str]) -> ET.Element:
-    changed = ET.Element(group.tag)
-    changed.extend(child for child in group if child.tag != "SecurityPolicyList")
-    listed = ET.SubElement(changed, "SecurityPolicyList")
-    for member in members:
-        ET.SubElement(listed, "SecurityPolicy").text = member
-    return changed
-
-
-def _members(group: ET.Element | None) -> list[str]:
-    return named(group, "SecurityPolicyList/SecurityPolicy") if group is not None else []
-
-
-def _grown(device: Device, name: str, group: ET.Element) -> ET.Element:
-    """Groups only grow; a rule is in one group at a time."""
-    members = dict.fromkeys(_members(device.store.get("FirewallRuleGroup", name)) + _members(group))
-    _drop_from_groups(device, set(members))
-    return _with_members(group, list(members))
-
-
-def _drop_from_groups(device: Device, rules: set[str]) -> None:
-    for group in list(device.store.all("FirewallRuleGroup")):
-        members = _members(group)
-        if rules & set(members):
-            kept = [member for member in members if member not in rules]
-            device.store.put("FirewallRuleGroup", text(group, "Name"), _with_members(group, kept))
 
 
 def _write_certificate(device: Device, step: Step, files: Files) -> list[Outcome]:
@@ -254,7 +227,7 @@ def remove(device: Device, step: Step) -> list[Outcome]:
         raise Refused.validation(f"/{entity.tag}/{entity.key}")
     device.store.remove(entity.tag, name)
     if entity.tag == "FirewallRule":
-        _drop_from_groups(device, {name})
+        groups.drop(device.store, {name})
     return [Outcome(answer_path(step))]
 
 

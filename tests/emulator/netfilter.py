@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from .device import Device
 from .rules import HTTP, enabled, schedule_active, target, tcp_ports, waf_sites
@@ -28,6 +28,10 @@ ZONES = {"WAN": "wan", "LAN": "lan", "VPN": "vpn"}
 INTERFACES = {"Port1": "lan", "Port2": "wan"}
 VERDICTS = {"Accept": "ACCEPT", "Reject": "REJECT"}
 BEFORE = "-m conntrack --ctorig"
+# Address family and the tool that loads its rules.
+TOOLS = {"IPv4": "iptables-restore", "IPv6": "ip6tables-restore"}
+# Without it nobody on the link finds an IPv6 address; so no rule of the administrator can forbid it.
+NEIGHBOURS = "-A INPUT -p ipv6-icmp -j ACCEPT"
 KNOWN = "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
 
 
@@ -36,35 +40,42 @@ class Netfilter:
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._applied = ""
+        # IPv6 only where the firewall has an address of it.
+        self._families = sorted({device.network(address).family for address in device.wan_addresses})
+        self._applied: dict[str, str] = {}
 
-    async def refresh(self, visible: Iterable[int]) -> None:
+    async def refresh(self, visible: Collection[int]) -> None:
         """`visible`: the firewall's own ports that the WAN may reach. Raises OSError when the kernel refuses."""
-        wanted = render(self._device, visible)
-        if wanted == self._applied:
-            return
-        command = ["nsenter", f"--net={self._device.config.namespace}", "iptables-restore"]
+        for family in self._families:
+            wanted = render(self._device, visible, family)
+            if wanted != self._applied.get(family):
+                await self._load(TOOLS[family], wanted)
+                self._applied[family] = wanted
+
+    async def _load(self, tool: str, wanted: str) -> None:
+        command = ["nsenter", f"--net={self._device.config.namespace}", tool]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
         _, said = await process.communicate(wanted.encode())
         if process.returncode:
-            raise OSError(0, f"iptables-restore: {said.decode(errors='replace').strip()}\n{wanted}")
-        self._applied = wanted
+            raise OSError(0, f"{tool}: {said.decode(errors='replace').strip()}\n{wanted}")
 
 
-def render(device: Device, visible: Iterable[int]) -> str:
-    """What iptables-restore reads: it replaces both tables in one go."""
-    tables = {"nat": _nat(device), "filter": _filter(device, visible)}
+def render(device: Device, visible: Collection[int], family: str) -> str:
+    """What the family's tool reads: it replaces both tables in one go."""
+    tables = {"nat": _nat(device, family), "filter": _filter(device, visible, family)}
     return "".join(f"*{name}\n" + "".join(f"{line}\n" for line in lines) + "COMMIT\n" for name, lines in tables.items())
 
 
 # --- tables -----------------------------------------------------------------------------------------------------
 
 
-def _filter(device: Device, visible: Iterable[int]) -> Iterator[str]:
+def _filter(device: Device, visible: Collection[int], family: str) -> Iterator[str]:
     yield from (":INPUT DROP", ":FORWARD DROP", ":OUTPUT ACCEPT")
     yield f"-A INPUT {KNOWN}"
     yield "-A INPUT -i lo -j ACCEPT"
+    if family == "IPv6":
+        yield NEIGHBOURS
     # Device access: everything from inside, from the WAN what is published there.
     yield from (f"-A INPUT -i {interface} -j ACCEPT" for zone, interface in ZONES.items() if zone != "WAN")
     redirects = [HTTP] if any(site.on_port_80 for site in waf_sites(device.store)) else []
@@ -72,14 +83,14 @@ def _filter(device: Device, visible: Iterable[int]) -> Iterator[str]:
     yield f"-A FORWARD {KNOWN}"
     for number, rule in enumerate(device.store.all("FirewallRule")):
         policy = rule.find("NetworkPolicy")
-        if policy is not None and enabled(rule) and schedule_active(device.store, device.network(), policy):
+        if policy is not None and enabled(rule, family) and schedule_active(device.store, device.network(), policy):
             yield from _chains("FORWARD", f"r{number}", _policy(device.store, policy), _verdict(policy))
 
 
-def _nat(device: Device) -> Iterator[str]:
+def _nat(device: Device, family: str) -> Iterator[str]:
     yield from (":PREROUTING ACCEPT", ":POSTROUTING ACCEPT", ":OUTPUT ACCEPT")
     for number, rule in enumerate(device.store.all("NATRule")):
-        if not enabled(rule):
+        if not enabled(rule, family):
             continue
         if text(rule, "TranslatedDestination", "Original") != "Original":
             yield from _destination_nat(device.store, f"d{number}", rule)
@@ -93,7 +104,7 @@ def _destination_nat(store: Store, name: str, rule: ET.Element) -> Iterator[str]
     if not named(rule, "OriginalDestinationNetworks/Network"):
         return  # a rule for Any destination is not taken for a DNAT (see README)
     found = target(store, rule)
-    yield from _chains("PREROUTING", name, lists, f"DNAT --to-destination {found[0]}:{found[1]}" if found else "ACCEPT")
+    yield from _chains("PREROUTING", name, lists, f"DNAT --to-destination {_socket(*found)}" if found else "ACCEPT")
     if found and text(rule, "TranslatedSource", "Original") != "Original":
         here = f"-p tcp -d {found[0]} --dport {found[1]} -m conntrack --ctstate DNAT"
         before = [
@@ -170,8 +181,8 @@ def _addresses(store: Store, name: str) -> Iterator[str]:
     elif kind == "Network":
         yield f"{text(host, 'IPAddress')}/{text(host, 'Subnet', '32')}"
     elif kind == "IPRange":
-        ends = (ipaddress.IPv4Address(text(host, end)) for end in ("StartIPAddress", "EndIPAddress"))
-        yield from map(str, ipaddress.summarize_address_range(*ends))
+        ends = (text(host, end) for end in ("StartIPAddress", "EndIPAddress"))
+        yield from map(str, ipaddress.summarize_address_range(*map(ipaddress.ip_address, ends)))
     else:
         yield from text(host, "ListOfIPAddresses").split(",")
 
@@ -181,6 +192,10 @@ def _addresses(store: Store, name: str) -> Iterator[str]:
 
 def _verdict(policy: ET.Element) -> str:
     return VERDICTS.get(text(policy, "Action", "Drop"), "DROP")
+
+
+def _socket(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _source(store: Store, rule: ET.Element) -> str:

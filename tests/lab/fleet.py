@@ -40,6 +40,8 @@ class Fleet:
         self.plane = plane or Loopback()
         self.http_port = self.plane.http_port
         self.addresses: dict[str, str] = {}
+        # The first of IPv6, where there is one.
+        self.addresses6: dict[str, str] = {}
         # Where the WAF listens on port 80 for the whole time.
         self.redirecting = [
             str(firewall["name"])
@@ -55,7 +57,8 @@ class Fleet:
     def __enter__(self) -> Fleet:
         with ExitStack() as stack:
             stack.enter_context(self.plane)
-            self.responder, self.responder_port = self.plane.control.address, self.plane.control.free_port()
+            self.responder, self.responder6 = self.plane.control.address, self.plane.control.address6
+            self.responder_port = self.plane.control.free_port()
             self.ca = stack.enter_context(self._ca())
             self.emulator = stack.enter_context(self._emulator())
             for name, firewall in self._names.items():
@@ -76,6 +79,10 @@ class Fleet:
     def _emulator(self) -> Emulator:
         firewalls = [self.plane.firewall(firewall) for firewall in self._firewalls]
         self.addresses = {firewall["name"]: str(firewall["address"]) for firewall in firewalls}
+        for firewall in firewalls:
+            for address in firewall.get("wan_hosts", {}).values():
+                if ":" in address:
+                    self.addresses6.setdefault(firewall["name"], address)
         common = {"username": USERNAME, "password": PASSWORD, "http_port": self.http_port}
         return Emulator({**common, **self._emulator_options, "firewalls": firewalls}, prefix=self.plane.prefix)
 
@@ -125,7 +132,13 @@ class Fleet:
 
     def port80(self, firewall: str, timeout: float = 1.0) -> str:
         """What a connection from outside to the firewall's port 80 comes to: see `knock`."""
-        return knock(self.addresses[firewall], self.http_port, timeout, self.plane.outside.connect)
+        return self._knock(self.addresses[firewall], timeout)
+
+    def port80_of_ipv6(self, firewall: str, timeout: float = 1.0) -> str:
+        return self._knock(self.addresses6[firewall], timeout)
+
+    def _knock(self, address: str, timeout: float) -> str:
+        return knock(address, self.http_port, timeout, self.plane.outside.connect)
 
     def all_port80(self) -> dict[str, str]:
         """`port80` of every firewall, asked at once: silence takes its time."""

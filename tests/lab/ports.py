@@ -27,7 +27,7 @@ def free_port(host: str = "127.0.0.1") -> int:
             continue
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                with socket.socket(_family(host), kind) as probe:
+                with socket.socket(family_of(host), kind) as probe:
                     probe.bind((host, port))
         except OSError:
             continue
@@ -70,5 +70,6 @@ def _wait(done: Callable[[], bool], timeout: float, message: str) -> None:
         time.sleep(POLL)
 
 
-def _family(host: str) -> socket.AddressFamily:
+def family_of(host: str) -> socket.AddressFamily:
+    """Of an address."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -20,7 +20,7 @@ from .certificates import StoredCertificate
 from .consumers import Consumer
 from .endpoints import Endpoints, find_endpoints, missing_intermediates
 from .errors import XgsConnectionError, XgsError
-from .pointing import groups_of, point, reread
+from .pointing import displaced, groups_of, point, reread
 
 # Seconds between two looks.
 PAUSES = (0.2, 0.5, 1.0)
@@ -43,7 +43,10 @@ class Verification:
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """What became of one consumer. verified is None where no handshake could tell, and reason says why."""
+    """What became of one consumer. verified is None where no handshake could tell, and reason says why.
+
+    displaced: rule groups in which the rule is not at its place any more, with the order of before.
+    """
 
     consumer: str
     previous: str
@@ -51,6 +54,7 @@ class Bound:
     verified: bool | None
     served_by: list[str]
     reason: str | None = None
+    displaced: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def as_dict(self) -> dict[str, t.Any]:
         return dataclasses.asdict(self)
@@ -85,6 +89,7 @@ def bind(
         True if endpoints.found else None,
         [str(served) for served in endpoints.found],
         endpoints.reason or None,
+        displaced(firewall, groups),
     )
 
 

@@ -53,8 +53,22 @@ def _restore_member(firewall: Firewall, group: ET.Element, rule: str) -> None:
     if not any(rule in _members(now) for now in firewall.get("FirewallRuleGroup", name)):
         raise XgsError(
             f"the rule '{rule}' fell out of the rule group '{name}' and does not go back",
-            remedy="Move it into the group in the web console; its position in the list did not change.",
+            remedy=f"Move it back into the group in the web console, to where it was: {', '.join(_members(group))}.",
         )
+
+
+def displaced(firewall: Firewall, groups: t.Iterable[ET.Element]) -> dict[str, list[str]]:
+    """Groups whose rules stand in another order than in these, and the order of before.
+
+    Whether the order that a group is sent in counts, no source says. Rules that joined or left meanwhile do not matter.
+    """
+    found = {}
+    for group in groups:
+        name, before = group.findtext("Name", ""), _members(group)
+        now = [rule for other in firewall.get("FirewallRuleGroup", name) for rule in _members(other)]
+        if [rule for rule in now if rule in before] != [rule for rule in before if rule in now]:
+            found[name] = before
+    return found
 
 
 def _with_member(group: ET.Element, rule: str, order: list[str]) -> ET.Element:
@@ -78,4 +92,4 @@ def _members(group: ET.Element) -> list[str]:
     return [element.text or "" for element in group.findall("SecurityPolicyList/SecurityPolicy")]
 
 
-__all__ = ("groups_of", "point", "reread")
+__all__ = ("displaced", "groups_of", "point", "reread")

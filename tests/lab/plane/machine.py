@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from lab.ports import free_port
+from lab.ports import family_of, free_port
 
 __all__ = ["LocalMachine", "Machine", "Plane"]
 
@@ -18,6 +18,7 @@ class Machine(Protocol):
     """A host of the lab: the CA's, or the control node."""
 
     address: str
+    address6: str
 
     def command(self, command: Sequence[str]) -> list[str]:
         """The command as it is to be run so that it runs there."""
@@ -28,8 +29,8 @@ class Machine(Protocol):
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
         """A TCP connection from there. OSError as `socket.create_connection`."""
 
-    def listen(self, port: int) -> socket.socket:
-        """A listener of this process on that port of the machine's address."""
+    def listen(self, port: int, address: str = "") -> socket.socket:
+        """A listener of this process on that port of the machine's address, or of another one that it has."""
 
     def window(self, port: int) -> tuple[str, int]:
         """Where this process reaches that port of the machine."""
@@ -55,7 +56,7 @@ class LocalMachine:
     """This one."""
 
     def __init__(self, address: str = "127.0.0.1") -> None:
-        self.address = address
+        self.address, self.address6 = address, "::1"
 
     def command(self, command: Sequence[str]) -> list[str]:
         return list(command)
@@ -66,8 +67,9 @@ class LocalMachine:
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
         return socket.create_connection(address, timeout)
 
-    def listen(self, port: int) -> socket.socket:
-        return socket.create_server((self.address, port))
+    def listen(self, port: int, address: str = "") -> socket.socket:
+        address = address or self.address
+        return socket.create_server((address, port), family=family_of(address))
 
     def window(self, port: int) -> tuple[str, int]:
         return self.address, port

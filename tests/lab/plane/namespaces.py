@@ -9,12 +9,15 @@
     ctl    the control node, on site 1       198.19.1.200/24; its gateway is the first firewall of site 1
 
 No namespace has a link to the machine's own network, and the addresses are those set aside for benchmarks (RFC 2544).
+A firewall with an IPv6 address among its `wan_hosts` has IPv6 on the same links, and so have the CA and the control
+node: 198.KIND.NET.N has fd00:198:KIND:NET::N beside it, a unique local address (RFC 4193).
 A firewall is of site 1 unless its configuration says `site: 2` or more: a branch, whose way to the control node leads
 through the VPN and the first firewall of site 1.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import socket
@@ -28,28 +31,56 @@ from typing import Any
 
 from lab.plane.window import Window
 from lab.plane.world import World
+from lab.ports import family_of
 
-__all__ = ["NamespacedMachine", "Namespaces", "missing"]
+__all__ = ["NamespacedMachine", "Namespaces", "has_ipv6", "kernel_without_ipv6", "missing"]
 
+TOOLS = ("ip", "nsenter", "unshare", "iptables-restore", "ip6tables-restore")
+PROBE = """*nat
+-A POSTROUTING -m conntrack --ctorigdstport 80 -p tcp -j MASQUERADE
+COMMIT
+*filter
+-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT
+COMMIT
+"""
 IPTABLES = Path(__file__).resolve().parents[3] / "build" / "iptables"
 OUTSIDE, CONTROL = "198.18.0.1", "198.19.1.200"
 HEADQUARTERS = 1
 VPN = 255
 # What an administrator has allowed: the sites talk to each other and to the internet, from their own address.
 OBJECTS = [
-    """<FirewallRule><Name>Inside out</Name><IPFamily>IPv4</IPFamily><Status>Enable</Status><Position>Bottom</Position>
-    <PolicyType>Network</PolicyType><NetworkPolicy><Action>Accept</Action><Schedule>All The Time</Schedule>
-    <SourceZones><Zone>LAN</Zone><Zone>VPN</Zone></SourceZones></NetworkPolicy></FirewallRule>""",
-    """<NATRule><Name>Default SNAT</Name><IPFamily>IPv4</IPFamily><Status>Enable</Status><Position>Bottom</Position>
+    """<FirewallRule><Name>Inside out {0}</Name><IPFamily>{0}</IPFamily><Status>Enable</Status>
+    <Position>Bottom</Position><PolicyType>Network</PolicyType><NetworkPolicy><Action>Accept</Action>
+    <Schedule>All The Time</Schedule><SourceZones><Zone>LAN</Zone><Zone>VPN</Zone></SourceZones></NetworkPolicy>
+    </FirewallRule>""",
+    """<NATRule><Name>Default SNAT {0}</Name><IPFamily>{0}</IPFamily><Status>Enable</Status><Position>Bottom</Position>
     <TranslatedSource>MASQ</TranslatedSource><OutboundInterfaces><Interface>Port2</Interface></OutboundInterfaces>
     </NATRule>""",
 ]
 # Routes decide, not where a packet came from: as it would be on the way through somebody else's network.
-SYSCTLS = {"ip_forward": "1", "conf/all/rp_filter": "0", "conf/default/rp_filter": "0"}
+ROUTER = {"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0"}
+# Addresses count at once, without looking for a second owner; on machines that switched IPv6 off, too.
+HOST6 = {f"ipv6/conf/{which}/{key}": "0" for which in ("all", "default") for key in ("disable_ipv6", "accept_dad")}
+ROUTER6 = {**HOST6, "ipv6/conf/all/forwarding": "1"}
 
 
 def _address(kind: int, net: int, number: int) -> str:
     return f"198.{kind}.{net}.{number}"
+
+
+def _beside(address: str) -> str:
+    """The IPv6 address of who has this one."""
+    return str(ipaddress.ip_address("fd00:{}:{}:{}::{}".format(*address.split("."))))
+
+
+def _network6(net: str) -> str:
+    """The IPv6 network beside 198.KIND.NET.0/24."""
+    return _beside(net.partition("/")[0]) + "/64"
+
+
+def has_ipv6(config: Mapping[str, Any]) -> bool:
+    """Whether this configuration of a firewall asks for it."""
+    return any(":" in address for address in config.get("wan_hosts", {}).values())
 
 
 class Firewall:
@@ -63,8 +94,20 @@ class Firewall:
             _address(19, self.site, number),
             _address(19, VPN, number),
         )
+        self.ipv6 = has_ipv6(config)
         # More WAN addresses, by the name of their system host.
-        self.aliases = {name: _address(18, net, number) for net, name in enumerate(config.get("wan_hosts", ()), 2)}
+        self.aliases: dict[str, str] = {}
+        for net, (name, given) in enumerate(config.get("wan_hosts", {}).items(), 2):
+            alias = _address(18, net, number)
+            self.aliases[name] = _beside(alias) if ":" in given else alias
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return ("IPv4", "IPv6") if self.ipv6 else ("IPv4",)
+
+    @property
+    def sysctls(self) -> dict[str, str]:
+        return {**ROUTER, **ROUTER6} if self.ipv6 else ROUTER
 
     @property
     def lan_net(self) -> str:
@@ -86,25 +129,41 @@ class Firewall:
         for interface, address in (("wan", f"{self.wan}/16"), ("lan", f"{self.lan}/24"), ("vpn", f"{self.vpn}/24")):
             yield f"addr add {address} dev {interface}"
             yield f"link set {interface} up"
-        yield from (f"addr add {address}/16 dev wan" for address in self.aliases.values())
+        if self.ipv6:
+            yield from (
+                f"addr add {_beside(address)}/64 dev {on}" for on, address in (("lan", self.lan), ("vpn", self.vpn))
+            )
+        for address in self.aliases.values():
+            yield f"addr add {address}/{48 if ':' in address else 16} dev wan"
 
     def routes(self, others: Sequence[Firewall]) -> Iterator[str]:
         """To every other site, through its first firewall."""
-        gateways = {other.lan_net: other.vpn for other in reversed(others) if other.site != self.site}
-        yield from (f"route add {net} via {gateway}" for net, gateway in gateways.items())
+        for other in _first_of_each([other for other in others if other.site != self.site]):
+            yield f"route add {other.lan_net} via {other.vpn}"
+        for other in _first_of_each(
+            [other for other in others if other.site != self.site and other.ipv6 and self.ipv6]
+        ):
+            yield f"route add {_network6(other.lan_net)} via {_beside(other.vpn)}"
 
     def config(self, path: str, others: Sequence[Firewall]) -> dict[str, Any]:
         elsewhere = {other.lan_net for other in others if other.site != self.site}
         zones = {"LAN": [self.lan_net], "VPN": [_address(19, VPN, 0) + "/24", *sorted(elsewhere)]}
+        if self.ipv6:
+            zones = {zone: [*networks, *map(_network6, networks)] for zone, networks in zones.items()}
         own = {"address": self.wan, "wan_hosts": self.aliases, "lan_address": self.lan}
         return {**own, "namespace": path, "zones": zones}
+
+
+def _first_of_each(firewalls: Sequence[Firewall]) -> list[Firewall]:
+    """A site's first firewall, for every site."""
+    return list({firewall.site: firewall for firewall in reversed(firewalls)}.values())
 
 
 class NamespacedMachine:
     """A machine whose network is a namespace of the world."""
 
     def __init__(self, world: World, name: str, address: str, windows: ExitStack) -> None:
-        self.address = address
+        self.address, self.address6 = address, _beside(address)
         self._world, self._name, self._windows = world, name, windows
         # Nobody else listens there.
         self._ports = count(14000)
@@ -116,7 +175,7 @@ class NamespacedMachine:
         return next(self._ports)
 
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
-        made = self._world.tcp_socket(self._name)
+        made = self._world.tcp_socket(self._name, family_of(address[0]))
         try:
             made.settimeout(timeout)
             made.connect(address)
@@ -125,9 +184,10 @@ class NamespacedMachine:
             raise
         return made
 
-    def listen(self, port: int) -> socket.socket:
-        made = self._world.tcp_socket(self._name)
-        made.bind((self.address, port))
+    def listen(self, port: int, address: str = "") -> socket.socket:
+        address = address or self.address
+        made = self._world.tcp_socket(self._name, family_of(address))
+        made.bind((address, port))
         made.listen()
         return made
 
@@ -163,7 +223,8 @@ class Namespaces:
         name = config["name"]
         own = {key: value for key, value in config.items() if key != "site"}
         place = self._firewalls[name].config(self._world.paths[name], list(self._firewalls.values()))
-        return {**own, **place, "objects": [*own.get("objects", ()), *OBJECTS]}
+        objects = [xml.format(family) for family in self._firewalls[name].families for xml in OBJECTS]
+        return {**own, **place, "objects": [*own.get("objects", ()), *objects]}
 
     def admin_address(self, name: str) -> str:
         return self._firewalls[name].lan
@@ -171,21 +232,38 @@ class Namespaces:
     def _connect(self) -> None:
         """Links, addresses, routes: one call of ip for each namespace, and one before for all links."""
         firewalls = list(self._firewalls.values())
-        lines: dict[str, list[str]] = {"inet": ["link add br-vpn type bridge", "link set br-vpn up"], "ctl": []}
-        for name, bridge, address in (("inet", "br-wan", f"{OUTSIDE}/16"), ("ctl", "br-lan", f"{CONTROL}/24")):
-            lines[name] += ["link set lo up", f"link add {bridge} type bridge", f"addr add {address} dev {bridge}"]
-            lines[name].append(f"link set {bridge} up")
+        ipv6 = any(firewall.ipv6 for firewall in firewalls)
+        lines = self._hosts(ipv6)
         for firewall_name, firewall in self._firewalls.items():
             for namespace, line in firewall.links(self._world.paths[firewall_name]):
                 lines[namespace].append(line)
         for name, firewall in self._firewalls.items():
             lines[name] = [*firewall.addresses(), *firewall.routes(firewalls)]
-            self._run(name, ["sh", "-c", "".join(f"echo {v} >/proc/sys/net/ipv4/{k};" for k, v in SYSCTLS.items())])
+        for name in lines:
+            self._set(name, self._firewalls[name].sysctls if name in self._firewalls else HOST6 if ipv6 else {})
         for name, batch in lines.items():
             self._run(name, ["ip", "-batch", "-"], batch)
-        gateway = next((each.lan for each in firewalls if each.site == HEADQUARTERS), None)
-        if gateway:
-            self._run("ctl", ["ip", "route", "add", "default", "via", gateway])
+        inside = [firewall for firewall in firewalls if firewall.site == HEADQUARTERS]
+        ways = [firewall.lan for firewall in inside[:1]]
+        ways += [_beside(firewall.lan) for firewall in inside if firewall.ipv6][:1]
+        self._run("ctl", ["ip", "-batch", "-"], [f"route add default via {gateway}" for gateway in ways])
+
+    def _hosts(self, ipv6: bool) -> dict[str, list[str]]:
+        """Lines for ip in the namespaces that are no firewalls."""
+        lines: dict[str, list[str]] = {"inet": ["link add br-vpn type bridge", "link set br-vpn up"], "ctl": []}
+        for name, bridge, address, lengths in (
+            ("inet", "br-wan", OUTSIDE, (16, 48)),
+            ("ctl", "br-lan", CONTROL, (24, 64)),
+        ):
+            lines[name] += ["link set lo up", f"link add {bridge} type bridge", f"link set {bridge} up"]
+            lines[name].append(f"addr add {address}/{lengths[0]} dev {bridge}")
+            if ipv6:
+                lines[name].append(f"addr add {_beside(address)}/{lengths[1]} dev {bridge}")
+        return lines
+
+    def _set(self, name: str, sysctls: Mapping[str, str]) -> None:
+        writes = [f"echo {value} >/proc/sys/net/{key}" for key, value in sysctls.items()]
+        self._run(name, ["sh", "-c", " && ".join(writes) or ":"])
 
     def _run(self, name: str, command: Sequence[str], lines: Sequence[str] = ()) -> None:
         done = subprocess.run(
@@ -208,13 +286,23 @@ def _path() -> str:
 @cache
 def missing(rootless: bool) -> str:
     """Why this machine cannot have the plane; "" when it can."""
-    absent = [tool for tool in ("ip", "nsenter", "unshare", "iptables-restore") if not shutil.which(tool, path=_path())]
+    absent = [tool for tool in TOOLS if not shutil.which(tool, path=_path())]
     if absent:
         return f"not installed: {', '.join(absent)} (scripts/bootstrap.sh tells more)"
+    return _refused({"name": "probe"}, rootless, "iptables-restore")
+
+
+@cache
+def kernel_without_ipv6(rootless: bool) -> str:
+    """Why the kernel, which can have the plane, cannot have it with IPv6; "" when it can."""
+    return _refused({"name": "probe", "wan_hosts": {"#Port2_v6": "::1"}}, rootless, "ip6tables-restore")
+
+
+def _refused(config: Mapping[str, Any], rootless: bool, tool: str) -> str:
+    """What the kernel said to such a firewall and to what its rules are made of; "" when it took all."""
     try:
-        with Namespaces([{"name": "probe"}], rootless) as plane:
-            empty = "*nat\nCOMMIT\n*filter\n-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT\nCOMMIT\n"
-            plane._run("probe", ["iptables-restore"], [empty])
+        with Namespaces([config], rootless) as plane:
+            plane._run("probe", [tool], [PROBE])
     except RuntimeError as error:
         return str(error)
     return ""

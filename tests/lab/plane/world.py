@@ -30,7 +30,7 @@ LONGEST = 65536
 
 
 class World:
-    """`with World(["inet", "fw1"]) as world: world.tcp_socket("inet")`; `rootless`: in a user namespace."""
+    """`with World(["inet", "fw1"]) as world: world.tcp_socket("inet", AF_INET)`; `rootless`: in a user namespace."""
 
     def __init__(self, names: Iterable[str], rootless: bool) -> None:
         """Starts it. RuntimeError with the reason when this machine does not let us."""
@@ -75,9 +75,9 @@ class World:
     def command(self, name: str, command: Sequence[str]) -> list[str]:
         return [*self.prefix, "nsenter", f"--net={self.paths[name]}", "--", *command]
 
-    def tcp_socket(self, name: str) -> socket.socket:
+    def tcp_socket(self, name: str, family: socket.AddressFamily) -> socket.socket:
         with self._asking:
-            self._channel.send(name.encode())
+            self._channel.send(json.dumps([name, family]).encode())
             _, (descriptor,), _, _ = socket.recv_fds(self._channel, 1, 1)
         return socket.socket(fileno=descriptor)
 
@@ -87,8 +87,9 @@ def _hold(channel: socket.socket, names: Sequence[str]) -> None:
     paths = {name: f"/proc/{os.getpid()}/fd/{descriptor}" for name, descriptor in held.items()}
     channel.send(json.dumps(paths).encode())
     try:
-        while name := channel.recv(LONGEST):
-            with tcp_socket(paths[name.decode()]) as made:
+        while asked := channel.recv(LONGEST):
+            name, family = json.loads(asked)
+            with tcp_socket(paths[name], family) as made:
                 socket.send_fds(channel, [b"."], [made.fileno()])
     except ConnectionError:
         pass  # the other end was killed

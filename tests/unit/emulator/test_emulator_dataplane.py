@@ -230,27 +230,6 @@ class TestRules:
     def test_service_in_use_is_not_updated(self, opened):
         assert opened.update(SERVICE.format(8081)) == "503"
 
-    def test_updated_rule_falls_out_of_its_group(self, box):
-        group = "<FirewallRuleGroup><Name>g</Name><SecurityPolicyList>{}</SecurityPolicyList></FirewallRuleGroup>"
-
-        def put(operation, *names):
-            members = "".join(f"<SecurityPolicy>{name}</SecurityPolicy>" for name in names)
-            return box.code(f'<Set operation="{operation}">{group.format(members)}</Set>')
-
-        def members():
-            return [found.text for found in box.get("FirewallRuleGroup", "g")[0].iter("SecurityPolicy")]
-
-        for name in ("a", "b"):
-            box.add(rule(name=name))
-        assert put("add", "a", "b") == "200"
-        box.update(rule(name="a"))
-        assert members() == ["b"]
-        assert put("update", "a") == "200"
-        assert members() == ["b", "a"]
-        assert put("update", "nothing") == "501"
-        box.remove("FirewallRule", "b")
-        assert members() == ["a"]
-
 
 class TestSchedules:
     zone = ZoneInfo("Europe/Berlin")

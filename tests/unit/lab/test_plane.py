@@ -16,7 +16,7 @@ import pytest
 from emulator.client import Emulator
 from lab.entries import NET, waf_rule
 from lab.plane import Loopback
-from lab.ports import knock
+from lab.ports import free_port, knock
 from lab.processes import wait_until
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -158,6 +158,64 @@ def test_one_of_several_wan_addresses(plane):
             addresses = (firewall["wan_hosts"][alias], firewall["address"])
             seen = [knock(address, place.http_port, 1.0, place.outside.connect) for address in addresses]
     assert seen == ["open", "refused" if isinstance(place, Loopback) else "silent"]
+
+
+def of_ipv6(xml):
+    """The same rule or host for the other family."""
+    return xml.replace("#Port2<", "#Port2_v6<").replace(">ctl<", ">ctl6<").replace("</Name>", "</Name>" + IPV6, 1)
+
+
+IPV6 = "<IPFamily>IPv6</IPFamily>"
+TARGET6 = TARGET[0].replace(">ctl<", ">ctl6<").replace("IPv4", "IPv6")
+RANGE6 = (
+    "<IPHost><Name>other6</Name><IPFamily>IPv6</IPFamily><HostType>IPRange</HostType>"
+    "<StartIPAddress>::1</StartIPAddress><EndIPAddress>fd00:ffff::</EndIPAddress></IPHost>"
+)
+# Rules, and what port 80 comes to of IPv4 and of IPv6; "" for closed.
+FAMILIES = {
+    "IPv6 alone": ([nat(), of_ipv6(nat()).replace(">nat<", ">nat6<"), of_ipv6(rule())], ("", "open")),
+    "IPv4 alone": ([nat(), of_ipv6(nat()).replace(">nat<", ">nat6<"), rule()], ("open", "")),
+    "a range": ([RANGE6, of_ipv6(nat("other6")), of_ipv6(rule(network="other6"))], ("", "open")),
+    "after translation": ([of_ipv6(nat()), of_ipv6(rule(network="ctl", service="alt"))], ("", "open")),
+    "any": ([of_ipv6(nat()), of_ipv6(rule(zone="Any", network="Any", service="Any"))], ("", "open")),
+    "wrong zone": ([of_ipv6(nat()), of_ipv6(rule("DMZ"))], ("", "")),
+    "NAT alone": ([of_ipv6(nat())], ("", "")),
+}
+
+
+@pytest.mark.planes(*EVERYWHERE)
+def test_rules_are_of_one_family(plane):
+    """Loopback has one IPv6 address, so there each firewall has a port 80 of its own."""
+    alias = "#Port2_v6"
+    boxes = [
+        {"name": f"fw{number}", "address": f"127.23.{NET}.{number}", "wan_hosts": {alias: "::1"}}
+        for number in range(1, len(FAMILIES) + 1)
+    ]
+    with plane(boxes) as place:
+        control, port = place.control, place.control.free_port()
+        targets = [TARGET[0].format(control.address), TARGET6.format(control.address6), TARGET[1].format("", port)]
+        firewalls = [
+            place.firewall({**box, "objects": [*targets, *rules]})
+            for box, (rules, _states) in zip(boxes, FAMILIES.values(), strict=True)
+        ]
+        for firewall in firewalls:
+            firewall["http_port"] = free_port("::1") if isinstance(place, Loopback) else place.http_port
+        with (
+            Emulator({"firewalls": firewalls}, prefix=place.prefix),
+            control.listen(port),
+            control.listen(port, control.address6),
+            ThreadPoolExecutor(2 * len(firewalls)) as pool,
+        ):
+            doors = [
+                (address, firewall["http_port"])
+                for firewall in firewalls
+                for address in (firewall["address"], firewall["wan_hosts"][alias])
+            ]
+            seen = list(pool.map(lambda door: knock(*door, 1.0, place.outside.connect), doors))
+    closed = "refused" if isinstance(place, Loopback) else "silent"
+    assert dict(zip(FAMILIES, zip(seen[::2], seen[1::2], strict=True), strict=True)) == {
+        case: tuple(state or closed for state in states) for case, (_rules, states) in FAMILIES.items()
+    }
 
 
 @pytest.mark.planes("namespaces")

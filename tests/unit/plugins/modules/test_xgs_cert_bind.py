@@ -59,10 +59,6 @@ def groups(box: Box) -> dict[str, str]:
     return box.emulator.objects(box.name, "FirewallRuleGroup")
 
 
-def members(box: Box) -> dict[str, list[str]]:
-    return {name: sorted(re.findall("<SecurityPolicy>(.*?)</", xml)) for name, xml in groups(box).items()}
-
-
 # --- check, do, do again, change, remove, remove again ---------------------------------------------------------------
 
 
@@ -83,6 +79,7 @@ def test_six_steps(box: Box) -> None:
         "verified": True,
         "served_by": served_by,
         "reason": None,
+        "displaced": {},
     }
     assert box.shown(WAF_PORT, NAMES[0]).fingerprint == issued.fingerprint
 
@@ -321,40 +318,6 @@ def test_one_that_fails_does_not_keep_the_others(box: Box) -> None:
     assert [bound["consumer"] for bound in did.facts["consumers"]] == ["smtp", "popimap"]
     assert "status 500, no" in str(did.failure)
     assert box.bound("EmailConfiguration") == [name, name]
-    assert box.bound("FirewallRule") == [APPLIANCE]
-
-
-# --- rule groups -----------------------------------------------------------------------------------------------------
-
-
-def test_a_rule_goes_back_into_its_group(box: Box) -> None:
-    """Among others; the emulated firewall puts what comes back at the end."""
-    for number in range(3):
-        rule = specimen("FirewallRule").replace("Specimen rule", f"rule {number}")
-        box.ask(
-            f"<Set>{re.sub('<Domains>.*</Domains>', f'<Domains><Domain>r{number}.test</Domain></Domains>', rule)}</Set>"
-        )
-    inside = "".join(f"<SecurityPolicy>rule {number}</SecurityPolicy>" for number in range(3))
-    box.add(
-        "<FirewallRuleGroup><Name>Three &amp; more</Name><Description>x</Description>"
-        f"<SecurityPolicyList>{inside}</SecurityPolicyList><Policytype>WAF rule</Policytype></FirewallRuleGroup>"
-    )
-    before = members(box)
-    name, _issued = put(box, "r0.test", "r1.test", "r2.test")
-    for number in (1, 0, 2):
-        run(box, name, f"waf:rule {number}")
-        assert members(box) == before
-
-
-def test_a_lost_answer_does_not_lose_the_group(box: Box) -> None:
-    """The rule was switched and fell out; nothing answers until the previous certificate is put back."""
-    before = groups(box)
-    name, _issued = put(box)
-    box.faults({"kind": "status", "operation": "update", "entity": "FirewallRuleGroup", "text": "busy"})
-    did = run(box, name, "waf:OWA")
-    assert "status 500, busy" in str(did.failure)
-    assert f"{APPLIANCE} is still in place" in str(did.failure)
-    assert groups(box) == before
     assert box.bound("FirewallRule") == [APPLIANCE]
 
 
