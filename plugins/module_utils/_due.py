@@ -164,7 +164,7 @@ def _judge(
     now = advice.clock.now()
     decision = decide(current.facts, window=window, now=now, period=rules.period)
     verdict = Verdict(wanted, RENEW if decision.due else NOTHING, decision.reason, current, decision.renew_at)
-    if verdict.action == RENEW or len(existing) > 1 or now < current.facts.not_before + SETTLING:
+    if verdict.action == RENEW or len(existing) > 1 or now - current.facts.not_before < SETTLING:
         return _with_consumers(firewall, verdict, existing)
     return verdict
 

@@ -12,6 +12,7 @@ import http.client
 from ._acme.errors import clean
 from ._clock import Deadline
 from ._responder import READY as PATH
+from ._watch import Watch
 
 READY = b"ready"
 # A firewall needs a moment until a rule counts that it has stored.
@@ -35,15 +36,23 @@ def ask(address: str, port: int, host: str, deadline: Deadline) -> str | None:
 
 def _ask(address: str, port: int, host: str, timeout: float) -> str:
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
+    watch = Watch(timeout)
     try:
-        connection.request("GET", PATH, headers={"Host": host})
-        answer = connection.getresponse()
-        if answer.status == 200 and answer.read(len(READY) + 2).strip() == READY:
-            return ""
-        aim = f" to {clean(answer.headers['Location'])}" if "Location" in answer.headers else ""
-        return f"answers {answer.status} {clean(answer.reason)}{aim}"
+        with watch:
+            connection.connect()
+            watch.begin(connection.sock)
+            return _answer(connection, host)
     finally:
         connection.close()
+
+
+def _answer(connection: http.client.HTTPConnection, host: str) -> str:
+    connection.request("GET", PATH, headers={"Host": host})
+    answer = connection.getresponse()
+    if answer.status == 200 and answer.read(len(READY) + 2).strip() == READY:
+        return ""
+    aim = f" to {clean(answer.headers['Location'])}" if "Location" in answer.headers else ""
+    return f"answers {answer.status} {clean(answer.reason)}{aim}"
 
 
 __all__ = ("ask",)

@@ -12,10 +12,12 @@ One thread and no blocking call: an idle connection costs a few bytes and holds 
 """
 
 import contextlib
+import errno
 import ipaddress
 import json
 import os
 import re
+import resource
 import selectors
 import socket
 import stat
@@ -36,6 +38,8 @@ MAX_LINE = 2048
 MAX_HEAD = 8192
 MAX_CONNECTIONS = 256
 BACKLOG = 256
+# Bytes: some hundred thousand requests. After that nothing is logged any more: the disk is not the visitors' to fill.
+MAX_LOG = 16 * 1024 * 1024
 # Seconds: for a whole connection; for the peer to take the answer; between two looks at the lease while nobody calls.
 TIMEOUT = 5.0
 LINGER = 1.0
@@ -147,6 +151,12 @@ class Connection:
         return _plain(431, "too long") if len(self.received) > MAX_HEAD else None
 
 
+def _most_connections() -> int:
+    """As many as may be open at once: half of the descriptors at the most, since the lease file has to be read."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MAX_CONNECTIONS if limit == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, limit // 2)
+
+
 class Responder:
     """Serves on one listening socket.
 
@@ -168,6 +178,7 @@ class Responder:
         self._seen = seen
         self._redirect = redirect
         self._selector = selectors.DefaultSelector()
+        self._most = _most_connections()
         # Oldest first.
         self._connections: t.Dict[socket.socket, Connection] = {}
 
@@ -202,11 +213,12 @@ class Responder:
     def _accept(self) -> None:
         try:
             sock, peer = self._listener.accept()
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._drop_oldest()
             return
-        if len(self._connections) >= MAX_CONNECTIONS:
-            # Whoever came first had the most time.
-            self._close(next(iter(self._connections)))
+        if len(self._connections) >= self._most:
+            self._drop_oldest()
         sock.setblocking(False)
         # An IPv4 peer of an IPv6 socket is written so.
         address = peer[0][7:] if peer[0].startswith("::ffff:") else peer[0]
@@ -242,6 +254,11 @@ class Responder:
         now = time.monotonic()
         for sock in [sock for sock, connection in self._connections.items() if connection.deadline <= now]:
             self._close(sock)
+
+    def _drop_oldest(self) -> None:
+        """Whoever came first had the most time."""
+        if self._connections:
+            self._close(next(iter(self._connections)))
 
     def _close(self, sock: socket.socket) -> None:
         del self._connections[sock]
@@ -300,7 +317,10 @@ def _release_stdio() -> None:
 
 
 class Log:
-    """A file (0600) with a line for each request: when, from where, for which host, what came of it."""
+    """A file (0600) with a line for each request: when, from where, for which host, what came of it.
+
+    It grows up to MAX_LOG.
+    """
 
     def __init__(self, path: str) -> None:
         """OSError when it cannot be written."""
@@ -315,7 +335,8 @@ class Log:
         line = f"{when} {visit.peer} {visit.host or '-'} {visit.answer.status} {visit.answer.note}\n"
         # A full disk is no reason not to answer.
         with contextlib.suppress(OSError):
-            os.write(self._fd, line.encode())
+            if os.fstat(self._fd).st_size < MAX_LOG:
+                os.write(self._fd, line.encode())
 
 
 def _report(**what: t.Any) -> None:

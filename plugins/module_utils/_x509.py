@@ -27,7 +27,11 @@ KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ec256", "ec384")
 # How far the clocks of the CA and of this machine may be apart.
 CLOCK_SKEW = datetime.timedelta(hours=1)
 
-_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----", re.DOTALL)
+# A leaf, some intermediates and perhaps a root: hardly anybody verifies longer ones.
+MAX_CHAIN = 10
+
+# No block reaches into the next one: else each beginning without an end would be looked for up to the end of the data.
+_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n(?:(?!-----BEGIN ).)*?-----END \1-----", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +95,16 @@ def load_certificates(pem: bytes | str) -> list[x509.Certificate]:
     """All certificates in PEM data, in order; other blocks are passed over. CertfleetError when one is unreadable."""
     blocks = [block for block in split_pem(pem) if block.startswith(b"-----BEGIN CERTIFICATE-----")]
     try:
-        return [x509.load_pem_x509_certificate(block) for block in blocks]
-    except (ValueError, UnsupportedAlgorithm) as error:
+        return [_named(x509.load_pem_x509_certificate(block)) for block in blocks]
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise CertfleetError(f"a certificate cannot be read: {error}") from error
+
+
+def _named(cert: x509.Certificate) -> x509.Certificate:
+    """Itself. ValueError when it does not tell whose it is and who signed it, which is not looked at before."""
+    for name in (cert.subject, cert.issuer):
+        shown_name(name)
+    return cert
 
 
 def fingerprint(cert: x509.Certificate) -> str:
@@ -128,12 +139,17 @@ def _names(cert: x509.Certificate) -> tuple[str, ...]:
     return dns + tuple(str(address) for address in names.get_values_for_type(x509.IPAddress))
 
 
+def shown_name(name: x509.Name) -> str:
+    """RFC 4514, fit for a terminal: whoever made the certificate wrote it."""
+    return "".join(letter if letter.isprintable() else " " for letter in name.rfc4514_string())
+
+
 def issuer_of(cert: x509.Certificate) -> tuple[str, ...]:
     """Who signed the certificate, in lower case: common name and key identifier (hex), as far as it says."""
     names = [str(name.value) for name in cert.issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
     try:
         key = cert.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         key = None
     return (*(name.lower() for name in names), *([key.hex()] if key else []))
 
@@ -144,8 +160,8 @@ def facts(cert: x509.Certificate) -> CertificateFacts:
         return CertificateFacts(
             fingerprint=fingerprint(cert),
             serial=cert.serial_number,
-            subject=cert.subject.rfc4514_string(),
-            issuer=cert.issuer.rfc4514_string(),
+            subject=shown_name(cert.subject),
+            issuer=shown_name(cert.issuer),
             names=_names(cert),
             not_before=cert.not_valid_before_utc,
             not_after=cert.not_valid_after_utc,
@@ -233,7 +249,12 @@ def _public_der(public_key: t.Any) -> bytes:
 
 def key_matches(cert: x509.Certificate, key: PrivateKey | x509.CertificateSigningRequest) -> bool:
     """Whether the certificate was made for this key, or for the key of this request."""
-    return _public_der(cert.public_key()) == _public_der(key.public_key())
+    try:
+        found = _public_der(cert.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        # Ours can be read.
+        return False
+    return found == _public_der(key.public_key())
 
 
 def check_issued(
@@ -254,7 +275,8 @@ def check_issued(
     missing = facts(leaf).uncovered(domains)
     if missing:
         raise CertfleetError(f"the certificate lacks the name(s) {', '.join(missing)}")
-    if not leaf.not_valid_before_utc - CLOCK_SKEW <= now <= leaf.not_valid_after_utc + CLOCK_SKEW:
+    # Differences: a date may be the last that there is.
+    if max(leaf.not_valid_before_utc - now, now - leaf.not_valid_after_utc) > CLOCK_SKEW:
         raise CertfleetError(
             f"the certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} to "
             f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, which is not now",
@@ -264,18 +286,23 @@ def check_issued(
 
 
 def check_chain(chain: t.Sequence[x509.Certificate]) -> None:
-    """Refuse a chain (leaf first) in which one did not issue the one before it."""
+    """Refuse a chain (leaf first) that is too long, or in which one did not issue the one before it."""
+    if len(chain) > MAX_CHAIN:
+        raise CertfleetError(f"the chain has {len(chain)} certificates, more than {MAX_CHAIN}")
     for cert, issuer in zip(chain, chain[1:]):
+        # Or CertfleetError: whoever looks at it later is not prepared for a damaged one.
+        facts(issuer)
         if not issued_by(cert, issuer):
             raise CertfleetError(
-                f"the chain is broken: {issuer.subject.rfc4514_string()} did not issue "
-                f"{cert.subject.rfc4514_string() or 'the certificate'}"
+                f"the chain is broken: {shown_name(issuer.subject)} did not issue "
+                f"{shown_name(cert.subject) or 'the certificate'}"
             )
 
 
 __all__ = (
     "CLOCK_SKEW",
     "KEY_TYPES",
+    "MAX_CHAIN",
     "CertificateFacts",
     "check_chain",
     "check_issued",
@@ -292,6 +319,7 @@ __all__ = (
     "make_csr",
     "private_key_pem",
     "self_signed",
+    "shown_name",
     "split_pem",
     "uncovered",
 )

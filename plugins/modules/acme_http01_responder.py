@@ -46,6 +46,7 @@ options:
     description:
       - File on the host where it runs, readable by this user only, that gets a line for each request.
         Time, peer, host asked for, status, and the first 8 characters of the token.
+      - It ends at 16 MiB, so that no visitor fills the disk.
       - With O(certfleet.sophos_xgs.acme_http01_order#module:port_forward.masquerade) the peer is the firewall.
       - One that already runs stays as it is.
     type: path

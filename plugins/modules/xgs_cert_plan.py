@@ -32,7 +32,9 @@ options:
     elements: dict
     suboptions:
       name:
-        description: Name of the certificate on the firewall, without its version. 1 to 32 letters, digits, V(_), V(.) and V(-).
+        description:
+          - Name of the certificate on the firewall, without its version. 1 to 32 letters, digits, V(_), V(.) and V(-).
+          - It must not end like a version, which is V(-YYYYMMDD-FFFFFFFF).
         type: str
         required: true
       domains:

@@ -77,13 +77,14 @@ class Hostile:
         # Clients go away: that is what is tested.
         with contextlib.suppress(OSError), self._context.wrap_socket(plain, server_side=True) as secure:
             reader = secure.makefile("rb")
-            length = 0
+            length, begun = 0, False
             while (line := reader.readline()).strip():
+                begun = True
                 if line.lower().startswith(b"content-length:"):
                     length = int(line.split(b":")[1])
-            body = reader.read(length)
-            if not body:
+            if not begun:
                 return
+            body = reader.read(length)
             with self._lock:
                 self.requests.append(body)
                 self._open += 1

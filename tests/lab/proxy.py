@@ -198,9 +198,17 @@ def http_date(seconds: float) -> str:
 
 
 def forged(
-    leaf_pem: bytes, *, names: tuple[str, ...] | None = None, own_key: bool = True, days: tuple[float, float] = (-1, 90)
+    leaf_pem: bytes,
+    *,
+    names: tuple[str, ...] | None = None,
+    own_key: bool = True,
+    days: tuple[float, float] = (-1, 90),
+    links: int = 1,
 ) -> bytes:
-    """A chain of another CA that looks like the one given, with other names, another key or another time."""
+    """A chain of another CA that looks like the one given, with other names, another key, another time or length.
+
+    links: authorities behind the leaf, of which each signed the one before.
+    """
     leaf = x509.load_pem_x509_certificate(leaf_pem)
     if names is None:
         names = tuple(
@@ -209,14 +217,15 @@ def forged(
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.timezone.utc)
     start, end = (now + datetime.timedelta(days=each) for each in days)
-    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "forger")])
+    issuers = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"forger {n}")]) for n in range(links)]
     public = leaf.public_key() if own_key else ec.generate_private_key(ec.SECP256R1()).public_key()
-    made = x509.CertificateBuilder(issuer, x509.Name([]), public, x509.random_serial_number(), start, end)
+    made = x509.CertificateBuilder(issuers[0], x509.Name([]), public, x509.random_serial_number(), start, end)
     made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), True)
-    made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False)
-    root = x509.CertificateBuilder(issuer, issuer, key.public_key(), x509.random_serial_number(), start, end)
-    root = root.add_extension(x509.BasicConstraints(True, None), True)
-    return b"".join(each.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) for each in (made, root))
+    chain = [made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False)]
+    for subject, issuer in zip(issuers, [*issuers[1:], issuers[-1]], strict=True):
+        link = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), start, end)
+        chain.append(link.add_extension(x509.BasicConstraints(True, None), True))
+    return b"".join(each.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) for each in chain)
 
 
 # -- the proxy ------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from .._errors import CertfleetError
 from .._libraries import josepy
 from .._x509 import check_issued, facts, issuer_of, load_certificates, load_csr, split_pem
 from . import authorizations
-from .errors import AcmeError
+from .errors import AcmeError, clean
 from .order import Order
 from .session import Session
 
@@ -38,7 +38,7 @@ class Chain(t.NamedTuple):
 
     @property
     def end(self) -> str:
-        return " or ".join(issuer_of(self.certificates[-1])) if self.certificates else "nothing"
+        return clean(" or ".join(issuer_of(self.certificates[-1]))) if self.certificates else "nothing"
 
 
 class Issuance:

@@ -13,7 +13,7 @@ import typing as t
 
 from .._clock import Clock
 from .._errors import CertfleetError
-from .._names import is_address
+from .._names import MAX_NAMES, is_address
 from .._x509 import CertificateFacts
 from .authorizations import Authorization
 from .challenge import Challenge
@@ -158,7 +158,8 @@ class Order:
 
     @property
     def authorization_urls(self) -> list[str]:
-        return [str(url) for url in self._list("authorizations")]
+        """No more than a certificate may have names: each is a request."""
+        return [str(url) for url in self._list("authorizations")[:MAX_NAMES]]
 
     def _list(self, what: str) -> list[t.Any]:
         """A list of the CA's; empty where it is none."""

@@ -16,14 +16,13 @@ import enum
 import json
 import random
 import re
-import ssl
 import threading
 import typing as t
 import urllib.parse
-import urllib.request
 
 from .._clock import Clock, CorrectedClock, Deadline
 from .._libraries import urllib3
+from .connections import connections, tls_context
 from .errors import AcmeError, AcmeNetworkError
 from .http_dates import http_date, parse_retry_after
 
@@ -31,6 +30,7 @@ USER_AGENT = "certfleet.sophos_xgs (Ansible collection)"
 # A chain is a few KiB, an order of a hundred names some 15.
 MAX_BODY = 1024 * 1024
 READ = 64 * 1024
+LAST_YEAR = 9000
 # A longer wait demanded by a rate limit is for another run, not for this one. Seconds.
 SHORT_WAIT = 10.0
 
@@ -162,8 +162,8 @@ class Transport:
     """Requests to the server of one directory; safe for threads.
 
     ca_path: PEM file with the CAs to trust in place of the system's.
-    timeout: seconds for one request with all its repetitions; request_timeout: for each wait of one attempt,
-    and for the whole of an answer's body.
+    timeout: seconds for one request with all its repetitions; request_timeout: for the whole of an answer's head,
+    and for the whole of its body.
     The attribute `clock` is the given one as the server's `Date` corrects it.
     """
 
@@ -190,7 +190,7 @@ class Transport:
         self._cache_key = (directory_url, ca_path, validate_certs)
         self._request_timeout = request_timeout
         self._limits = urllib3.Timeout(connect=connect_timeout, read=request_timeout)
-        self._pool = _pool(directory_url, _tls(ca_path, validate_certs))
+        self._pool = connections(directory_url, tls_context(ca_path, validate_certs), request_timeout)
 
     @property
     def directory(self) -> dict[str, t.Any]:
@@ -239,6 +239,8 @@ class Transport:
                 retries=False,
                 redirect=False,
                 preload_content=False,
+                # Nobody asked for it to be packed, and a small answer must not become a large one here.
+                decode_content=False,
             )
             self._learn_time(response.headers)
             try:
@@ -256,7 +258,8 @@ class Transport:
     def _learn_time(self, headers: t.Mapping[str, str]) -> None:
         """By `Date`, where there is one. What comes out of a cache tells an old time (RFC 9111 §5.1)."""
         date = http_date(headers.get("Date"))
-        if date is not None and "Age" not in headers:
+        # At the end of all days there would be no time to add to.
+        if date is not None and date.year < LAST_YEAR and "Age" not in headers:
             self.clock.told(date)
 
     def _read(self, response: t.Any, url: str) -> bytes:
@@ -304,32 +307,6 @@ class Transport:
         if miss.failure is Failure.LIMITED and seconds > SHORT_WAIT:
             return float("inf")
         return max(0.0, seconds)
-
-
-def _tls(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_path)
-    except (OSError, ssl.SSLError) as error:
-        raise AcmeNetworkError(
-            f"the CA file {ca_path} cannot be read: {error}", url="", remedy="Check ca_path: it must be a PEM file."
-        ) from error
-    if not validate_certs:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        # Who switched it off knows.
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return context
-
-
-def _pool(directory_url: str, context: ssl.SSLContext) -> t.Any:
-    """Connections for as many threads as there are, through the environment's proxy if it names one."""
-    host = urllib.parse.urlsplit(directory_url).hostname or ""
-    proxy = urllib.request.getproxies().get("https")
-    reqs = "CERT_REQUIRED" if context.verify_mode is ssl.CERT_REQUIRED else "CERT_NONE"
-    options: dict[str, t.Any] = {"maxsize": 32, "ssl_context": context, "cert_reqs": reqs}
-    if proxy and not urllib.request.proxy_bypass(host):
-        return urllib3.ProxyManager(proxy, **options)
-    return urllib3.PoolManager(**options)
 
 
 def _no_answer(error: Exception, url: str) -> Exception:

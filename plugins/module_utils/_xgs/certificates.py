@@ -29,7 +29,7 @@ from .archive import certificate_files
 
 # The firewall allows 50 characters; a version's suffix takes 18.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
-VERSION = re.compile(r"-\d{8}-([0-9a-f]{4})([0-9a-f]{4})\Z")
+VERSION = re.compile(r"-[0-9]{8}-([0-9a-f]{4})([0-9a-f]{4})\Z")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,40 +88,62 @@ def authority_certificates(firewall: Firewall) -> list[x509.Certificate]:
 
 def _with_files(answer: Answer, file_element: str) -> t.Iterator[tuple[ET.Element, list[x509.Certificate], bool]]:
     """(record, certificates, has a key) of each record."""
-    files = dict(certificate_files(answer.body))
-    by_file_name: dict[str, list[str]] = {}
-    for path in files:
-        by_file_name.setdefault(posixpath.basename(path), []).append(path)
+    files = _Files(certificate_files(answer.body))
     for record in answer.records:
         name = record.findtext("Name", "")
-        content = _file_of(name, (record.findtext(file_element), f"{name}.pem"), by_file_name)
-        has_key = _file_of(name, (record.findtext("PrivateKeyFile"), f"{name}.key"), by_file_name) is not None
-        try:
-            chain = _x509.load_certificates(files[content] or b"") if content else []
-        except CertfleetError:
-            # One damaged certificate of somebody else must not hide the rest.
-            chain = []
-        yield record, chain, has_key
+        own = files.path_of(name, record.findtext(file_element), f"{name}.pem")
+        key = files.path_of(name, record.findtext("PrivateKeyFile"), f"{name}.key")
+        yield record, files.certificates(own), key is not None
 
 
-def _file_of(name: str, file_names: tuple[str | None, ...], paths: t.Mapping[str, list[str]]) -> str | None:
-    """The path of an object's file, which bears the name that it was uploaded with or the object's own (both measured).
+class _Files:
+    """The files of an archive. Each is read once, and none is searched for: there may be thousands, and of records."""
 
-    paths: by file name, as there may be a thousand objects. Where several of them were uploaded under one file name,
-    only a folder can tell whose is whose.
-    """
-    found = [path for file_name in dict.fromkeys(file_names) for path in paths.get(file_name or "", ())]
-    own = [path for path in found if name in path.split("/") or posixpath.basename(path).startswith(f"{name}.")]
-    return next(iter(own or (found if len(found) == 1 else [])), None)
+    def __init__(self, files: t.Iterable[tuple[str, bytes | None]]) -> None:
+        self._contents = dict(files)
+        # By file name; and by a folder or file name on the way there as well, the first of each.
+        self._named: dict[str, list[str]] = {}
+        self._within: dict[tuple[str, str], str] = {}
+        self._read: dict[str, list[x509.Certificate]] = {}
+        for path in self._contents:
+            file_name = posixpath.basename(path)
+            self._named.setdefault(file_name, []).append(path)
+            for part in path.split("/"):
+                self._within.setdefault((part, file_name), path)
+
+    def path_of(self, name: str, *file_names: str | None) -> str | None:
+        """The path of an object's file, which bears the name that it was uploaded with or the object's own (both
+        measured). Where several of them were uploaded under one file name, only a folder can tell whose is whose."""
+        wanted = [file_name for file_name in dict.fromkeys(file_names) if file_name in self._named]
+        for file_name in wanted:
+            if (name, file_name) in self._within:
+                return self._within[name, file_name]
+            if file_name.startswith(f"{name}."):
+                return self._named[file_name][0]
+        only = wanted[0] if len(wanted) == 1 else ""
+        return self._named[only][0] if len(self._named.get(only, ())) == 1 else None
+
+    def certificates(self, path: str | None) -> list[x509.Certificate]:
+        """One damaged certificate of somebody else must not hide the rest: there is none then."""
+        if path is None:
+            return []
+        if path not in self._read:
+            try:
+                self._read[path] = _x509.load_certificates(self._contents[path] or b"")
+            except CertfleetError:
+                self._read[path] = []
+        return self._read[path]
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that the firewall would not take with a version behind it."""
-    if not NAME.fullmatch(name):
+    """Refuse a name that the firewall would not take with a version behind it, or that looks like a version itself:
+    it would belong to another certificate."""
+    if not NAME.fullmatch(name) or VERSION.search(name):
         raise CertfleetError(
             f"'{name}' cannot name a certificate on the firewall",
             stage="plan",
-            remedy="Use 1 to 32 letters, digits, '_', '.' and '-', and begin with none of the latter two.",
+            remedy="Use 1 to 32 letters, digits, '_', '.' and '-', and begin with none of the latter two. The end must"
+            " not be that of a version (NAME-YYYYMMDD-FFFFFFFF).",
         )
 
 

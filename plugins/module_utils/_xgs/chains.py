@@ -12,9 +12,6 @@ import typing as t
 from .. import _x509
 from .._libraries import x509
 
-# More than any real chain has: authorities that vouch for each other must not lead us in a circle.
-LONGEST = 10
-
 
 class Authorities:
     """Certificates that may have issued others, found by their subject; roots first."""
@@ -34,14 +31,15 @@ def missing_issuer(chain: t.Sequence[x509.Certificate], authorities: Authorities
     """Subject of the first issuer that is nowhere to be found; None where the chain (leaf first) leads to a root."""
     own = Authorities(chain[1:])
     certificate = chain[0]
-    for _step in range(LONGEST):
+    # Authorities that vouch for each other must not lead us in a circle.
+    for _step in range(_x509.MAX_CHAIN):
         if _x509.issued_by(certificate, certificate):
             return None
         issuer = own.issuer_of(certificate) or authorities.issuer_of(certificate)
         if issuer is None:
             break
         certificate = issuer
-    return certificate.issuer.rfc4514_string()
+    return _x509.shown_name(certificate.issuer)
 
 
 __all__ = ("Authorities", "missing_issuer")

@@ -26,7 +26,6 @@ from .errors import XgsError
 from .objects import element
 
 QUARTER = datetime.timedelta(minutes=15)
-HOUR = datetime.timedelta(hours=1)
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _MARK = re.compile(
     r"certfleet: (?:owner=(?P<owner>\S+) )?run=(?P<run>\S+) (?:opened=(?P<opened>\S+) )?"
@@ -110,10 +109,15 @@ def lease(now: datetime.datetime, seconds: float, zone: datetime.tzinfo, run: st
     """now: aware. seconds: how long the opening is needed at the most."""
     start = _floor(now).astimezone(zone)
     end = (_floor(now + datetime.timedelta(seconds=seconds)) + QUARTER).astimezone(zone)
-    if start.utcoffset() != end.utcoffset():
-        # The clocks change meanwhile: an hour comes twice, or not at all. Have it within the lease.
-        start, end = start - HOUR, end + HOUR
+    change = abs(_offset(start) - _offset(end))
+    if change:
+        # The clocks change meanwhile: an hour, mostly, comes twice, or not at all. Have it within the lease.
+        start, end = start - change, end + change
     return Lease(start, end, run, owner, now)
+
+
+def _offset(moment: datetime.datetime) -> datetime.timedelta:
+    return moment.utcoffset() or datetime.timedelta(0)
 
 
 def _floor(moment: datetime.datetime) -> datetime.datetime:

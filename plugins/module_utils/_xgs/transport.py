@@ -7,17 +7,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import socket
 import ssl
-import threading
 import typing as t
 
 from .._libraries import urllib3
 from .._tls_probe import probe
+from .._watch import Watch
 from .errors import XgsConnectionError
 from .trust import Mistrust, digests, refused, unverifying_context, verifying_context
 
@@ -73,7 +72,7 @@ class Transport:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._watch = _Watch(endpoint.timeout)
+        self._watch = Watch(endpoint.timeout)
         self._configured = digests(endpoint.fingerprint)
         self._pins = set(self._configured)
 
@@ -169,36 +168,6 @@ class Transport:
         return _checked(answer.status, body, endpoint)
 
 
-class _Watch:
-    """Cuts the connection when an exchange takes longer than `seconds` in all.
-
-    The socket's own timeout begins anew with each drop that comes.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.over = False
-        self._seconds = seconds
-        self._timer: threading.Timer | None = None
-
-    def begin(self, connection: socket.socket) -> None:
-        self._timer = threading.Timer(self._seconds, self._cut, (connection,))
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _cut(self, connection: socket.socket) -> None:
-        self.over = True
-        with contextlib.suppress(OSError):
-            # SSLSocket's own shutdown() would take away what the reading thread reads with.
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
-
-    def __enter__(self) -> None:
-        self.over = False
-
-    def __exit__(self, *_exception: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-
 @functools.lru_cache(maxsize=None)
 def _pool_class() -> t.Any:
     """urllib3's pool, with connections that tell a failed handshake from one that breaks later.
@@ -207,7 +176,7 @@ def _pool_class() -> t.Any:
     """
 
     class Connection(urllib3.connection.HTTPSConnection):
-        def __init__(self, *args: t.Any, watch: _Watch, pins: set[str] | None = None, **options: t.Any) -> None:
+        def __init__(self, *args: t.Any, watch: Watch, pins: set[str] | None = None, **options: t.Any) -> None:
             super().__init__(*args, **options)
             self._watch = watch
             self._pins = pins

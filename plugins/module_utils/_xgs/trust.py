@@ -73,7 +73,7 @@ def refused(endpoint: object, mistrust: Mistrust, pinned: bool, shown: Served) -
 def _names(shown: Served) -> str:
     try:
         names = facts(x509.load_der_x509_certificate(shown.certificate or b"")).names
-    except (CertfleetError, ValueError):
+    except (CertfleetError, ValueError, x509.InvalidVersion):
         names = ()
     return ", ".join(names[:10]) or "of which there are none"
 

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _http_probe
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _responder_process as responder
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._caa import Issuer
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock, Deadline
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._dns import DnsError, Resolver
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._preflight import (
@@ -287,6 +291,24 @@ def test_f07_something_else_answers(status: int, body: bytes, headers: dict[str,
     with web_server(status, body, **headers) as port, pytest.raises(CertfleetError, match=says) as raised:
         through(port, "require")
     assert raised.value.stage == "preflight"
+
+
+def test_f07_drops_are_not_waited_for() -> None:
+    """Each begins the socket's own timeout anew."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                peer, _address = listener.accept()
+                peer.sendall(b"HTTP/1.1 200 OK\r\nX-A: ")
+                while not over.wait(0.01):
+                    peer.sendall(b"x")
+
+        threading.Thread(target=drip, daemon=True).start()
+        found = _http_probe.ask(*listener.getsockname(), "here.example.com", Deadline(Clock(), 0.5))
+    over.set()
+    assert found
 
 
 def test_a_required_answer_is_asked_for_even_where_no_name_could_be_looked_up(ready: int) -> None:

@@ -101,7 +101,14 @@ BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
         (BOMB + ZONE).decode().encode("utf-16"),
         (BOMB + ZONE).decode().encode("utf-32"),
         BOMB,
+        b"\xef\xbb\xbf \r\n\t<!-- hello -->" + BOMB + ZONE,
+        b"<?xml version='1.0'?><?x y?><!-- <Response> -->" + BOMB + ZONE,
+        *((BOMB + ZONE).decode().encode(encoding) for encoding in ("utf-16-le", "utf-16-be", "utf-32-be")),
+        b"<!DOCTYPE x [" + b"<!ENTITY a '%s'>" % (b"a" * 100_000) + b"]>" + ZONE.replace(b"LAN", b"&a;" * 100_000),
+        b'<!DOCTYPE x [<!ENTITY % a SYSTEM "http://192.0.2.1/x.dtd">%a;]>' + ZONE,
+        b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + ZONE.replace(b"LAN", b"&a;"),
     ],
+    ids=range(20),
 )
 def test_a_document_type_is_refused_unparsed(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ET, "XMLParser", lambda **_more: pytest.fail("it was parsed"))

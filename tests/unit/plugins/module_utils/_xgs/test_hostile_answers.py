@@ -139,8 +139,22 @@ COSTLY: dict[str, tuple[Callable[[], Script], str]] = {
     "beginnings": (lambda: once(http(b"<Response " * (MEGABYTE) + CLOSE)), "not XML"),
     "text": (lambda: once(http(OPEN + b"<a>" + b"x" * (15 * MEGABYTE) + b"</a>" + CLOSE)), "did not answer"),
     "files": (lambda: once(http(files(31 * 1024) + OPEN + CERTIFICATE + CLOSE)), ""),
+    # Each with each would be a billion.
+    "files of one name": (lambda: once(http(same_name(9000) + OPEN + CERTIFICATE * (64 * 1024) + CLOSE)), ""),
+    "one file for all": (lambda: once(http(beginnings() + OPEN + CERTIFICATE * (64 * 1024) + CLOSE)), ""),
 }
 CERTIFICATE = b"<Certificate><Name>x</Name><CertificateFile>f1.pem</CertificateFile></Certificate>"
+
+
+def same_name(count: int) -> bytes:
+    return b"".join(tarfile.TarInfo(f"d{number}/f1.pem").tobuf(tarfile.USTAR_FORMAT) for number in range(count))
+
+
+def beginnings() -> bytes:
+    header = tarfile.TarInfo("f1.pem")
+    header.size = MEGABYTE
+    piece = b"-----BEGIN CERTIFICATE-----\n"
+    return header.tobuf(tarfile.USTAR_FORMAT) + (piece * MEGABYTE)[:MEGABYTE]
 
 
 def files(count: int) -> bytes:

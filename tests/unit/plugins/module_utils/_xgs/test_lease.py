@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import xml.etree.ElementTree as ET
 import zoneinfo
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.lease im
     read_time_zone,
 )
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.transport import Endpoint, Transport
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator import schedules
@@ -29,8 +30,11 @@ from unit.plugins.module_utils._xgs.firewalls import Box, response
 
 UTC = datetime.timezone.utc
 SECOND = datetime.timedelta(seconds=1)
+HOUR = datetime.timedelta(hours=1)
 # With quarters of an hour, across the date line, with summer time in either half of the year.
-ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Pacific/Kiritimati")
+# Troll changes by two hours, Lord Howe by half of one, Casablanca for a month.
+CHANGING = ("Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns", "Antarctica/Troll", "Africa/Casablanca")
+ZONES = (*CHANGING, "UTC", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Chatham", "America/Santiago")
 
 
 def made(now: datetime.datetime, seconds: float, zone: str) -> Lease:
@@ -65,6 +69,36 @@ def test_a_lease_is_over_in_time(now: datetime.datetime, seconds: int, zone: str
     assert made_.end <= now + seconds * SECOND + QUARTER
     for moment in (made_.end, made_.end + datetime.timedelta(hours=5), made_.end + datetime.timedelta(days=1)):
         assert not active(made_, zone, moment)
+
+
+def transitions(zone: str) -> list[datetime.datetime]:
+    """The hours in which the clocks change, 2026 to 2028."""
+    place = zoneinfo.ZoneInfo(zone)
+    hours = [datetime.datetime(2026, 1, 1, tzinfo=UTC) + hour * HOUR for hour in range(3 * 8760)]
+    return [
+        b for a, b in itertools.pairwise(hours) if a.astimezone(place).utcoffset() != b.astimezone(place).utcoffset()
+    ]
+
+
+CHANGES = [(zone, moment) for zone in CHANGING for moment in transitions(zone)]
+
+
+@given(st.sampled_from(CHANGES), st.integers(-26 * 60, 60), st.integers(1, 1440))
+@settings(max_examples=500)
+def test_the_clocks_change_around_a_lease(change: tuple[str, datetime.datetime], minutes: int, length: int) -> None:
+    """It covers what was asked for, ends in time, and an hour that comes twice is all that it may match again."""
+    zone, moment = change
+    now = moment + minutes * 60 * SECOND
+    made_ = made(now, length * 60, zone)
+    last = now + length * 60 * SECOND
+    for asked in (now, now + (last - now) / 2, last):
+        assert active(made_, zone, asked) or in_the_last_minute_of_a_day(asked, zone)
+    offsets = [(moment + hours * HOUR).astimezone(zoneinfo.ZoneInfo(zone)).utcoffset() for hours in (-1, 1)]
+    by = abs(offsets[0] - offsets[1])
+    end = made_.end.astimezone(UTC)
+    assert last < end <= last + QUARTER + by
+    for later in (end + by, end + by + HOUR, end + 24 * HOUR):
+        assert not active(made_, zone, later)
 
 
 @given(moments, st.integers(60, 86400), st.sampled_from(ZONES))
