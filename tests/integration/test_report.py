@@ -169,7 +169,9 @@ def test_a_monitoring_system_is_told(make_fleet, play, tmp_path):
             fleet, hosts, CHECK, variables=state, flags=["--limit", limit], env={"ANSIBLE_SHOW_CUSTOM_STATS": "1"}
         )
         assert (result.rc != 0) is (code == 2)
-        assert len(re.findall(says, result.stdout)) == 2, result.stdout
+        message, _, stats = result.stdout.partition("CUSTOM STATS")
+        assert re.search(says, message)
+        assert re.search(says, stats)
         told, line = monitored(result, tmp_path)
         assert (told, bool(re.fullmatch(says + r"[^\n]*due=\d", line))) == (code, True), line
     flags = ["-e", "xgs_letsencrypt_check_critical_days=9", "-e", "xgs_letsencrypt_check_warning_days=12"]
@@ -178,7 +180,7 @@ def test_a_monitoring_system_is_told(make_fleet, play, tmp_path):
     assert monitored(play(fleet, hosts, CHECK, flags=["--limit", "nobody"]), tmp_path)[0] == 3
     assert fleet.writes() == 0
     assert not (tmp_path / "state").exists()
-    assert {each["reads"] for each in fleet.counters().values()} == {4, 3, 2}
+    assert fleet.counters()["fw1"]["reads"] == 4, "one each time, where nothing is due"
 
 
 def test_a_quiet_run_of_many_says_little(make_fleet, play):
