@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # bootstrap.sh: make this checkout ready to run: .venv, the test CA in build/tools, iptables
-# for the tests' second data plane in build/iptables, the import path.
+# for the tests' second data plane in build/iptables, a browser in build/chromium, the import path.
 #
 # Needs bash, git and a Python >= 3.11 ($PYTHON names one). Installs nothing system-wide unless
 # something is missing that cannot be had otherwise, and then says so first. Run it as often as you
@@ -102,4 +102,5 @@ scripts/fetch-iptables.sh build/iptables
 for other in acme2certifier caddy; do
   "scripts/fetch-$other.sh" build/tools || say "no $other: its tests will be skipped"
 done
+scripts/fetch-chromium.sh build/chromium || say "no chromium: the tests of the report's page will be skipped"
 link_collection

@@ -2,13 +2,16 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# fetch-deb.sh SUITE DIR PACKAGE...: download packages of one Debian suite and unpack them under DIR.
+# fetch-deb.sh [--needed] SUITE DIR PACKAGE...: download packages of one Debian suite and unpack them under DIR.
 #
 # Nothing is installed. apt runs with sources, lists and cache of its own below DIR, so it neither
 # needs root nor sees (or changes) the machine's package state. The mirror is the one the machine
 # itself uses; signatures are checked against Debian's own keyring. Dependencies are not fetched:
-# name them too, or take what has none. Says the version of the first.
+# name them too, or take what has none; with --needed, what is not installed here comes along. Says the
+# version of the first.
 set -euo pipefail
+needed=
+[ "$1" != --needed ] || { needed=yes; shift; }
 suite=${1:?suite} dir=${2:?directory} package=${3:?package}
 packages=("${@:3}")
 
@@ -64,6 +67,13 @@ if ! run update; then
   die "no package index of $suite from $mirror"
 fi
 rm -f "$apt"/*.deb
+if [ -n "$needed" ]; then
+  run install --simulate --no-install-recommends "${packages[@]}" ||
+    { cat "$apt/install.log" >&2; die "no package ${packages[*]} that fits this machine in $suite"; }
+  # Of a package that is installed in an older version the newer one is named, too.
+  mapfile -t packages < <(sed -n 's/^Inst \([^ ]*\).*/\1/p' "$apt/install.log")
+  [ "${#packages[@]}" -gt 0 ] || die "$package is installed already"
+fi
 run download "${packages[@]}" || { cat "$apt/download.log" >&2; die "no package ${packages[*]} in $suite"; }
 for file in "$apt"/*.deb; do dpkg-deb --extract "$file" "$dir"; done
 dpkg-deb --field "$apt/$package"_*.deb Version

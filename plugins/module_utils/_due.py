@@ -87,9 +87,7 @@ class Verdict:
             "self_signed": facts.self_signed if facts else None,
             "not_after": facts.as_dict()["not_after"] if facts else None,
             "days_left": facts.days_left(now) if facts else None,
-            "lifetime_days": round((facts.not_after - facts.not_before) / datetime.timedelta(days=1), 1)
-            if facts
-            else None,
+            "lifetime_days": facts.lifetime_days if facts else None,
             # By this the order tells the CA what it replaces (RFC 9773 §5).
             "replaces": ari_id(self.current.chain[0]) if self.current and not self.foreign else None,
             "renew_at": f"{self.renew_at:%Y-%m-%dT%H:%M:%SZ}" if self.renew_at else None,

@@ -71,9 +71,23 @@ def write_private_files(files: t.Mapping[str, bytes]) -> None:
         raise _failed("write", path, error) from error
 
 
-def _replace(path: str, data: bytes) -> None:
+def write_public(path: str, data: bytes) -> None:
+    """Put the data into a file that everybody may read, at once or not at all; missing directories are made.
+
+    CertfleetError when that fails.
+    """
+    path = os.path.abspath(path)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        _replace(path, data, 0o644)
+    except OSError as error:
+        raise _failed("write", path, error) from error
+
+
+def _replace(path: str, data: bytes, mode: int = 0o600) -> None:
     temporary = _write_temporary(path, data)
     try:
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -214,4 +228,5 @@ __all__ = (
     "unlink",
     "write_private",
     "write_private_files",
+    "write_public",
 )

@@ -71,6 +71,11 @@ class CertificateFacts:
         """Days until it expires, to a tenth."""
         return round((self.not_after - now) / datetime.timedelta(days=1), 1)
 
+    @property
+    def lifetime_days(self) -> float:
+        """Days from its beginning to its end, to a tenth."""
+        return self.days_left(self.not_before)
+
     def uncovered(self, domains: t.Iterable[str]) -> tuple[str, ...]:
         """The domains that it is not valid for."""
         return uncovered(self.names, domains)

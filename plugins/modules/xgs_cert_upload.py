@@ -140,6 +140,11 @@ not_after:
   returned: unless O(state=absent)
   type: str
   sample: "2027-02-19T04:00:00Z"
+lifetime_days:
+  description: Days from its beginning to its end.
+  returned: unless O(state=absent)
+  type: float
+  sample: 90.0
 self_signed:
   description: Whether it is one that nobody vouches for, as a provisional one.
   returned: unless O(state=absent)
@@ -300,7 +305,8 @@ def _apply(firewall: Firewall, name: str, material: Material, change: Change) ->
 
 
 def _outcome(name: str, facts: _x509.CertificateFacts, change: Change) -> Outcome:
-    result = {"certificate": name, **{key: facts.as_dict()[key] for key in ("fingerprint", "not_after", "self_signed")}}
+    told = {key: facts.as_dict()[key] for key in ("fingerprint", "not_after", "self_signed")}
+    result = {"certificate": name, **told, "lifetime_days": facts.lifetime_days}
     return Outcome(change.changed, result, change.before, change.after)
 
 

@@ -13,6 +13,14 @@ import typing as t
 PREFIX = "__xgs_letsencrypt_"
 COLUMNS = ("firewall", "certificate", "status", "expires", "days", "port 80 open", "served by, or what is wrong")
 
+# What a row may leave open.
+OPEN = (
+    *("domains", "reason", "object", "previous", "not_after", "days_left", "lifetime_days", "alarm_below_days"),
+    *("port_open_seconds", "stage", "error"),
+)
+# More lines of nothing than this are counted instead.
+QUIET_LINES = 40
+
 Row = t.Dict[str, t.Any]
 
 
@@ -59,21 +67,24 @@ def renewal_report(variables: t.Mapping[str, t.Any], alarm_days: float, rehearsa
         ]
     planned = registered["plan"]["certificates"]
     if rehearsal:
-        return [_rehearsed(firewall, entry, registered) for entry in planned]
+        return [_rehearsed(firewall, entry, registered, alarm_days) for entry in planned]
     return [_outcome(firewall, entry, registered, alarm_days) for entry in planned]
 
 
-def fleet_report(plans: t.Mapping[str, Row], variables: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Row]:
+def fleet_report(
+    plans: t.Mapping[str, Row], variables: t.Mapping[str, t.Mapping[str, t.Any]], alarm_days: float
+) -> list[Row]:
     """The rows of all firewalls, from the fleet's plan and, where something was due, from what came of it.
 
     variables: of all hosts. Those of a firewall with nothing to do are not looked at: that takes longer than its plan.
+    So alarm_days is for those; the others have their own.
     """
     rows: list[Row] = []
     for firewall, plan in plans.items():
         if plan.get("due"):
             rows += variables[firewall].get(f"{PREFIX}rows") or [_lost(firewall)]
         else:
-            rows += renewal_report({"inventory_hostname": firewall, f"{PREFIX}plan": plan}, 0)
+            rows += renewal_report({"inventory_hostname": firewall, f"{PREFIX}plan": plan}, alarm_days)
     return rows
 
 
@@ -86,10 +97,11 @@ def _ordered(name: str, registered: Row) -> Row:
     return {entry["name"]: entry for entry in registered["order"].get("certificates", ())}.get(name, {})
 
 
-def _begun(firewall: str, planned: Row, registered: Row, status: str) -> Row:
+def _begun(firewall: str, planned: Row, registered: Row, status: str, alarm_days: float) -> Row:
     """A row with all that does not depend on what came of it."""
-    told = {key: planned[key] for key in ("domains", "reason", "not_after", "days_left")}
-    row = _row(firewall, planned["name"], status, **told)
+    told = {key: planned[key] for key in ("domains", "reason", "not_after", "days_left", "lifetime_days")}
+    row = _row(firewall, planned["name"], status, **told, object=planned["current"])
+    row["alarm_below_days"] = alarm_threshold(planned["lifetime_days"], alarm_days)
     if planned["action"] != "none":
         row["port_open_seconds"] = (registered["order"].get("window") or {}).get("seconds")
         names = ("", *planned["domains"])
@@ -100,12 +112,15 @@ def _begun(firewall: str, planned: Row, registered: Row, status: str) -> Row:
 def _fail(row: Row, failure: Row, alarm: bool) -> None:
     error = _located(row["firewall"], failure.get("msg", ""))
     row.update(status="failed", stage=failure.get("stage"), error=error, alarm=alarm)
+    # Those that were switched before another one failed.
+    row["consumers"] = row["consumers"] or failure.get("consumers", [])
 
 
-def _rehearsed(firewall: str, planned: Row, registered: Row) -> Row:
+def _rehearsed(firewall: str, planned: Row, registered: Row, alarm_days: float) -> Row:
     """Any failure is an alarm: a rehearsal is there to find it."""
     ordered = _ordered(planned["name"], registered)
-    row = _begun(firewall, planned, registered, "rehearsed" if "certificate_path" in ordered else "would be rehearsed")
+    status = "rehearsed" if "certificate_path" in ordered else "would be rehearsed"
+    row = _begun(firewall, planned, registered, status, alarm_days)
     row["reason"] = ""
     if "certificate_path" in ordered:
         row["validated"] = planned["domains"] if ordered["validated"] else []
@@ -119,14 +134,18 @@ def _rehearsed(firewall: str, planned: Row, registered: Row) -> Row:
 def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) -> Row:
     name = planned["name"]
     ordered = _ordered(name, registered)
-    row = _begun(firewall, planned, registered, "unchanged")
+    row = _begun(firewall, planned, registered, "unchanged", alarm_days)
     if planned["action"] == "none":
         return row
     failure = _failure(name, registered, ordered)
     installed = registered["installed"].get(name)
     if installed:
         row.update(status="renewed" if planned["action"] == "renew" else "repointed", **installed)
-        row["days_left"] = _days_until(installed["not_after"])
+        row.update(previous=planned["current"] if planned["action"] == "renew" else None)
+        row.update(
+            days_left=_days_until(installed["not_after"]),
+            alarm_below_days=alarm_threshold(installed["lifetime_days"], alarm_days),
+        )
     elif not failure:
         row["status"] = "would be " + ("renewed" if planned["action"] == "renew" else "repointed")
         row["reason"] += f"; used by {', '.join(planned['consumers']) or 'nobody: set consumers'}"
@@ -156,18 +175,20 @@ def _located(firewall: str, message: str) -> str:
     return message if message.startswith(f"{firewall}: ") else f"{firewall}: {message}"
 
 
-def _alarming(planned: Row, alarm_days: float) -> bool:
-    """Whether so little time is left that somebody has to look: the shorter of the days and a sixth of the lifetime.
+def alarm_threshold(lifetime_days: float | None, alarm_days: float) -> float:
+    """With fewer days left than this somebody has to look: the shorter of the days and a sixth of the lifetime."""
+    return alarm_days if lifetime_days is None else min(alarm_days, lifetime_days / 6)
 
-    Nobody trusts what is self-signed, however long it is valid.
-    """
+
+def _alarming(planned: Row, alarm_days: float) -> bool:
+    """Whether so little time is left. Nobody trusts what is self-signed, however long it is valid."""
     if planned["days_left"] is None or planned.get("self_signed"):
         return True
-    return bool(planned["days_left"] < min(alarm_days, planned["lifetime_days"] / 6))
+    return bool(planned["days_left"] < alarm_threshold(planned["lifetime_days"], alarm_days))
 
 
 def _row(firewall: str, certificate: str | None, status: str, **more: t.Any) -> Row:
-    row: Row = dict.fromkeys(("domains", "reason", "not_after", "days_left", "port_open_seconds", "stage", "error"))
+    row: Row = dict.fromkeys(OPEN)
     # Without a plan nobody knows how much time is left: somebody has to look.
     row.update(firewall=firewall, certificate=certificate, status=status, alarm=status == "failed", **more)
     row.update(consumers=[], findings=[], validated=[])
@@ -175,13 +196,25 @@ def _row(firewall: str, certificate: str | None, status: str, **more: t.Any) -> 
 
 
 def renewal_table(rows: t.Iterable[Row]) -> list[str]:
-    """The rows as lines of text, columns aligned."""
-    cells = [COLUMNS, *(_cells(row) for row in rows)]
+    """The rows as lines of text, columns aligned. In a large fleet what is unchanged is one line."""
+    rows = list(rows)
+    quiet = [row for row in rows if row["status"] == "unchanged"]
+    many = len(quiet) > QUIET_LINES
+    cells = [COLUMNS, *(table_cells(row) for row in rows if not (many and row["status"] == "unchanged"))]
     widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+    return [*lines, _counted(quiet)] if many else lines
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _counted(quiet: list[Row]) -> str:
+    first = min(quiet, key=lambda row: row["not_after"] or "")
+    where = f"on {len({row['firewall'] for row in quiet})} firewalls"
+    end = f"{first['firewall']} {first['certificate']}, {(first['not_after'] or '-')[:10]}"
+    return f"and {len(quiet)} unchanged, {where}; the first of them to expire: {end}"
+
+
+def table_cells(row: Row) -> tuple[str, ...]:
+    """What COLUMNS say of a row."""
     seconds = row["port_open_seconds"]
     served = [end for consumer in row["consumers"] for end in consumer["served_by"]]
     return (
@@ -195,4 +228,13 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-__all__ = ("fleet_report", "renewal_report", "renewal_table", "to_install", "to_order")
+__all__ = (
+    "COLUMNS",
+    "alarm_threshold",
+    "fleet_report",
+    "renewal_report",
+    "renewal_table",
+    "table_cells",
+    "to_install",
+    "to_order",
+)

@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta, timezone
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from lab.entries import certificate, certificates, firewall, waf_rule
+from lab.held import have, wanted
 
 ACTION = "certfleet.sophos_xgs.xgs_cert_plan"
 # As somebody would write it who uses the module without the role.
@@ -25,35 +22,6 @@ OPTIONS = {
         "state_dir": "{{ my_state | default(omit) }}",
     }
 }
-
-
-def made(*names, days=90, age=10):
-    """(certificate, key) in PEM, of nobody in particular, so that no CA has a say in it."""
-    key, ca = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    start = datetime.now(timezone.utc) - timedelta(days=age)
-    common = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (names[0], "Some CA")]
-    leaf = (
-        x509.CertificateBuilder()
-        .subject_name(common[0])
-        .issuer_name(common[1])
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key()), critical=False)
-        .sign(ca, hashes.SHA256())
-    )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return leaf.public_bytes(serialization.Encoding.PEM).decode(), pem.decode()
-
-
-def have(fleet, host, name, *domains, **lifetime):
-    fleet.emulator.put_certificate(host, name, *made(*domains, **lifetime))
-
-
-def wanted(name, *domains, **more):
-    return certificates(certificate(name, *domains, key_type="ec256"), **more)
 
 
 def planning(**task):

@@ -49,7 +49,12 @@ def planned(name: str = "a", action: str = "renew", days_left: float | None = 20
 
 def installed(days: float = 90) -> Row:
     end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days, minutes=1)
-    return {"object": "a-20270219-1a2b3c4d", "not_after": f"{end:%Y-%m-%dT%H:%M:%SZ}", "consumers": [SERVED]}
+    return {
+        "object": "a-20270219-1a2b3c4d",
+        "not_after": f"{end:%Y-%m-%dT%H:%M:%SZ}",
+        "lifetime_days": float(days),
+        "consumers": [SERVED],
+    }
 
 
 def order(*names: str, seconds: float = 4.2, **more: Any) -> Row:
@@ -114,7 +119,7 @@ def test_renewed() -> None:
     row = only(planned(), order=order("a"), installed={"a": installed()})
     assert (row["status"], row["alarm"], row["error"]) == ("renewed", False, None)
     assert (row["days_left"], row["port_open_seconds"], row["consumers"]) == (90.0, 4.2, [SERVED])
-    assert row["object"] == "a-20270219-1a2b3c4d"
+    assert (row["previous"], row["object"]) == ("a-20270101-01234567", "a-20270219-1a2b3c4d")
 
 
 def test_repointed() -> None:
@@ -158,7 +163,7 @@ def test_a_fleet_of_which_little_is_due() -> None:
         "lost": {"certificates": [planned("c")], "due": True},
         "silent": {"failed": True, "msg": "silent: plan: no connection", "stage": "plan"},
     }
-    rows = fleet_report(plans, {"done": {f"{PREFIX}rows": [{**row, "firewall": "done"}]}, "lost": {}})
+    rows = fleet_report(plans, {"done": {f"{PREFIX}rows": [{**row, "firewall": "done"}]}, "lost": {}}, 15)
     assert [(row["firewall"], row["status"], row["alarm"]) for row in rows] == [
         ("quiet", "unchanged", False),
         ("done", "renewed", False),
@@ -202,6 +207,11 @@ def test_a_certificate_that_was_not_installed() -> None:
 def test_installed_but_not_pruned() -> None:
     row = only(planned(days_left=1), order=order("a"), installed={"a": installed()}, failed={"a": {"msg": "no"}})
     assert (row["status"], row["alarm"], row["days_left"]) == ("failed", False, 90.0)
+
+
+def test_switched_before_another_one_failed() -> None:
+    failed = {"a": {"stage": "verify", "msg": "fw1: a: verify: not served", "consumers": [SERVED]}}
+    assert only(planned(), order=order("a"), failed=failed)["consumers"] == [SERVED]
 
 
 def test_no_account() -> None:
@@ -277,6 +287,16 @@ def test_the_alarm(days_left: float | None, lifetime: float | None, alarm: bool)
     assert row["alarm"] is alarm
 
 
+def test_the_threshold_that_applied() -> None:
+    """Of the certificate that is there in the end."""
+    assert only(planned(action="none"))["alarm_below_days"] == 15
+    assert only(planned(action="none"), alarm_days=40)["alarm_below_days"] == 15
+    assert only(planned(action="none", lifetime_days=6))["alarm_below_days"] == 1
+    assert only(planned(days_left=None, lifetime_days=None))["alarm_below_days"] == 15
+    row = only(planned(), order=order("a"), installed={"a": installed(6)})
+    assert (row["lifetime_days"], row["alarm_below_days"]) == (6, 1)
+
+
 def test_a_self_signed_one_leaves_no_time() -> None:
     row = only(planned(self_signed=True), order={"failed": True, "stage": "open", "msg": "no"})
     assert row["alarm"] is True
@@ -328,6 +348,15 @@ def test_columns_are_aligned(certificates: list[tuple[str, str, float, str]]) ->
     for line in lines[1:]:
         assert line[last] == "!"
         assert line[last - 2 : last] == "  "
+
+
+def test_a_thousand_quiet_firewalls_are_one_line() -> None:
+    rows = [row for _number in range(1000) for row in report(planned(action="none"))]
+    rows[500] = {**rows[500], "firewall": "fw7", "not_after": "2026-12-01T00:00:00Z"}
+    rows += report(plan={"msg": "no"})
+    _head, failed, rest = renewal_table(rows)
+    assert "failed" in failed
+    assert rest == "and 1000 unchanged, on 2 firewalls; the first of them to expire: fw7 a, 2026-12-01"
 
 
 def test_a_message_of_several_lines_stays_in_its_row() -> None:
