@@ -179,6 +179,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
         if certificate and not check_mode:
             to_switch = [consumer for consumer, _change in plan_bind(selected, certificate.name)]
             outcome.failure = _switch(firewall, to_switch, certificate, stored, params, outcome)
+            outcome.warnings += firewall.remarks
     return outcome
 
 

@@ -167,7 +167,8 @@ def _present(firewall: Firewall, params: Params, check_mode: bool) -> Outcome:
         "interrupts": list(plan.interrupts),
         "run_id": window.run,
     }
-    return Outcome(plan.changed, {**facts, **_did(firewall, plan)}, plan.before, plan.after, warnings=plan.warnings)
+    warnings = [*plan.warnings, *firewall.remarks]
+    return Outcome(plan.changed, {**facts, **_did(firewall, plan)}, plan.before, plan.after, warnings=warnings)
 
 
 def _remove(firewall: Firewall, plan: Plan, facts: dict[str, t.Any], check_mode: bool) -> Outcome:
@@ -176,7 +177,7 @@ def _remove(firewall: Firewall, plan: Plan, facts: dict[str, t.Any], check_mode:
     did = _did(firewall, plan)
     did["removed"] = [label for label in did["removed"] if label not in stays]
     after = {label: text for label, text in plan.before.items() if label in stays}
-    warnings = [*plan.warnings, *(still_used(write.entity) for write in left)]
+    warnings = [*plan.warnings, *(still_used(write.entity) for write in left), *firewall.remarks]
     return Outcome(bool(did["removed"]), {**facts, **did}, plan.before, after, warnings=warnings)
 
 

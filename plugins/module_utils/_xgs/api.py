@@ -18,7 +18,7 @@ import xml.etree.ElementTree as ET
 from .._clock import Clock
 from . import envelope
 from .errors import XgsAccessError, XgsApiError, XgsConnectionError, legible
-from .status_codes import in_words
+from .status_codes import in_words, remark
 from .transport import File, Transport
 from .turn import turn
 
@@ -55,13 +55,17 @@ class Answer:
 
 
 class Firewall:
-    """One firewall's API, used by one thread. Counts what it sends."""
+    """One firewall's API, used by one thread. Counts what it sends.
+
+    remarks: what it said of writes that it carried out, each sentence once; for the user, as warnings.
+    """
 
     def __init__(self, transport: Transport, username: str, password: str, clock: Clock | None = None) -> None:
         self.endpoint = transport.endpoint
         self.clock = clock or Clock()
         self.reads = 0
         self.writes = 0
+        self.remarks: list[str] = []
         self._transport = transport
         self._username = username
         self._password = password
@@ -128,7 +132,17 @@ class Firewall:
             document.append(write.entity)
         self.writes += 1
         _body, response = self._post(document, str(write), write.files)
-        _check_status(response, write)
+        for code, text in _check_status(response, write):
+            self._note(write, code, text)
+
+    def _note(self, write: Write, code: int, text: str) -> None:
+        meaning = remark(code, write.entity.tag)
+        if meaning is None:
+            return
+        said = f"{self.endpoint.host}: '{write}' is done, with the status {code}, {legible(text)}"
+        said = f"{said}: {meaning}" if meaning else said
+        if said not in self.remarks:
+            self.remarks.append(said)
 
     def _repeat(self, request: t.Callable[[], t.Any]) -> t.Any:
         for pause in PAUSES:
@@ -182,8 +196,11 @@ def _is_record(element: ET.Element) -> bool:
     return [child.tag for child in element] not in ([], ["Status"])
 
 
-def _check_status(response: ET.Element, write: Write) -> None:
-    """The status of a write stands under the entity, or under its sub-block, as with WebAdminSettings (measured)."""
+def _check_status(response: ET.Element, write: Write) -> list[tuple[int, str]]:
+    """(code, text) of each success. Raises XgsApiError for a refusal, XgsConnectionError when there is neither.
+
+    The status of a write stands under the entity, or under its sub-block, as with WebAdminSettings (measured).
+    """
     places = {write.entity.tag, *(child.tag for child in write.entity)}
     found = [
         (answered, status)
@@ -198,6 +215,7 @@ def _check_status(response: ET.Element, write: Write) -> None:
         )
     for answered, status in found:
         _judge(status, answered, write)
+    return [(_code(status), status.text or "") for _answered, status in found if _code(status) < 300]
 
 
 def _judge(status: ET.Element, answered: ET.Element, write: Write) -> None:

@@ -31,6 +31,7 @@ from .dnat import (
     plan_absent,
     plan_present,
     removal,
+    still_used,
 )
 from .errors import NO_RIGHT, XgsAccessError, XgsApiError, XgsError
 from .forward import serves
@@ -75,13 +76,22 @@ class Window:
     seconds: float = 0.0
     # What the last opening relies upon; known once it is complete.
     holds: tuple[ET.Element, ...] = ()
+    # Web server protection rules without port 80 meanwhile, and what else a user should know of all openings.
+    interrupts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
         """What opening would write, after what other runs left behind."""
         now = self.firewall.clock.now()
         with explained():
             ends = lease(now, self.forward.lease, read_time_zone(self.firewall), self.run, self.owner)
-            return plan_present(Objects(self.firewall), self.forward, ends, now)
+            plan = plan_present(Objects(self.firewall), self.forward, ends, now)
+        self.interrupts = tuple(dict.fromkeys((*self.interrupts, *plan.interrupts)))
+        self._warn(plan.warnings)
+        return plan
+
+    def _warn(self, texts: t.Iterable[str]) -> None:
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *texts)))
 
     @contextlib.contextmanager
     def __call__(self) -> t.Iterator[None]:
@@ -177,7 +187,8 @@ class Window:
         self._send(map(removal, elements))
 
     def _send(self, writes: t.Iterable[Write]) -> None:
-        send_all(self.firewall, writes, self._taken_back)
+        left = send_all(self.firewall, writes, self._taken_back)
+        self._warn(still_used(write.entity) for write in left)
 
     def _taken_back(self, write: Write) -> None:
         """From the first rule that is removed on, nothing is forwarded for us."""
