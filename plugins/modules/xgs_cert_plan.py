@@ -214,9 +214,10 @@ import typing as t
 from ..module_utils._acme.advice import Advice
 from ..module_utils._acme.transport import Transport
 from ..module_utils._acme_options import certificate_spec
-from ..module_utils._due import NOTHING, Rules, judge, wanted_certificates
+from ..module_utils._due import NOTHING, RENEW, Rules, judge, wanted_certificates
 from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._runner import Arguments, Outcome, Params, env_fallback, run_module
+from ..module_utils._xgs.rights import OPENED, UPLOADED, check_rights
 from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
 
 # Options that say for which hosts; the others say what, for each of them.
@@ -286,6 +287,8 @@ def plan(params: Params, check_mode: bool, ca: Transport) -> Outcome:
         rules = Rules(params["acme_directory"], datetime.timedelta(hours=params["period"]), params["force"])
         advice = Advice(ca, params["acme_directory"], params["state_dir"])
         verdicts = judge(firewall, wanted, advice, rules)
+        if any(verdict.action == RENEW for verdict in verdicts):
+            check_rights(firewall, UPLOADED if params["port_forward"] is None else (*OPENED, *UPLOADED))
     if not check_mode:
         advice.keep()
     now = ca.clock.now()

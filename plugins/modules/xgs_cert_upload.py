@@ -171,6 +171,7 @@ from ..module_utils._xgs.change import Change
 from ..module_utils._xgs.consumers import check_names, read_consumers
 from ..module_utils._xgs.errors import XgsApiError
 from ..module_utils._xgs.pruning import Users, plan_prune, read_users, remove
+from ..module_utils._xgs.rights import check_rights, parts_of
 from ..module_utils._xgs.uploads import Material, check_uploaded, plan_replacement, plan_upload
 from ..module_utils._xgs_options import firewall_from, xgs_spec
 
@@ -217,11 +218,13 @@ def _present(params: Params, check_mode: bool) -> Outcome:
     stored = read_certificates(firewall)
     if params["replace"]:
         change = plan_replacement(firewall, params["replace"], material, stored)
+        _check_rights(firewall, change)
         if change.changed:
             _replace(firewall, params["replace"], material, change, check_mode)
         return _outcome(firewall, params["replace"], material.facts, change)
     origin = origin_of(params["acme_directory"], params["profile"]) if params["acme_directory"] else ""
     version, change = plan_upload(firewall, params["name"], material, stored, origin)
+    _check_rights(firewall, change)
     if change.changed and not check_mode:
         _apply(firewall, version, material, change)
     return _outcome(firewall, version, material.facts, change)
@@ -240,6 +243,7 @@ def _provisional(params: Params, check_mode: bool) -> Outcome:
     certificate = _x509.self_signed(key, domains, now, PROVISIONAL)
     material = Material([certificate], _x509.private_key_pem(key))
     name, change = plan_upload(firewall, params["name"], material, stored)
+    _check_rights(firewall, change)
     if not check_mode:
         _apply(firewall, name, material, change)
     return _outcome(firewall, name, material.facts, change)
@@ -292,6 +296,11 @@ def _replace(firewall: Firewall, name: str, material: Material, change: Change, 
                 " let xgs_cert_bind switch to a new version."
             )
         raise
+
+
+def _check_rights(firewall: Firewall, change: Change) -> None:
+    with stage("plan"):
+        check_rights(firewall, parts_of(change.writes))
 
 
 def _apply(firewall: Firewall, name: str, material: Material, change: Change) -> None:

@@ -118,10 +118,11 @@ writes:
 
 import typing as t
 
-from ..module_utils._errors import stage
+from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
 from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.dnat import Plan, plan_absent, plan_swept, still_used
+from ..module_utils._xgs.errors import XgsApiError
 from ..module_utils._xgs.lease import utc
 from ..module_utils._xgs.objects import Objects
 from ..module_utils._xgs.window import Window, explained, send_all
@@ -158,7 +159,7 @@ def _present(firewall: Firewall, params: Params, check_mode: bool) -> Outcome:
         plan = window.plan()
         opened = plan.opened
         if not check_mode:
-            window.open(plan)
+            _open(window, plan)
             opened = window.opened_at
     facts = {
         "forward": str(window.forward),
@@ -169,6 +170,19 @@ def _present(firewall: Firewall, params: Params, check_mode: bool) -> Outcome:
     }
     warnings = [*plan.warnings, *firewall.remarks]
     return Outcome(plan.changed, {**facts, **_did(firewall, plan)}, plan.before, plan.after, warnings=warnings)
+
+
+def _open(window: Window, plan: Plan) -> None:
+    """What a refused opening has made is taken back; one that was open already, and was to be extended, stays so."""
+    try:
+        window.open(plan)
+    except XgsApiError as error:
+        if plan.opened is None:
+            try:
+                window.close()
+            except CertfleetError as failure:
+                error.advise(f"Besides: {failure}")
+        raise
 
 
 def _remove(firewall: Firewall, plan: Plan, facts: dict[str, t.Any], check_mode: bool) -> Outcome:

@@ -102,8 +102,7 @@ class Api:
         return Reply(envelope_status(code, text_, self.device.persona.api_version))
 
     def _account(self, request: ParsedRequest) -> Account | None:
-        config = self.device.config
-        for account in (Account(config.username, config.password), *config.accounts):
+        for account in self.device.config.administrators:
             if (account.username, account.password) == (request.username, request.password):
                 return account
         return None

@@ -37,6 +37,7 @@ from .errors import NO_RIGHT, XgsAccessError, XgsApiError, XgsError
 from .forward import serves
 from .lease import lease, read_time_zone
 from .objects import Objects, name_of
+from .rights import check_rights, parts_of
 from .runs import this_owner, window_run
 
 # Refusals that another run at work on the same objects explains: look again.
@@ -86,6 +87,7 @@ class Window:
         with explained():
             ends = lease(now, self.forward.lease, read_time_zone(self.firewall), self.run, self.owner)
             plan = plan_present(Objects(self.firewall), self.forward, ends, now)
+        check_rights(self.firewall, parts_of(plan.writes))
         self.interrupts = tuple(dict.fromkeys((*self.interrupts, *plan.interrupts)))
         self._warn(plan.warnings)
         return plan
