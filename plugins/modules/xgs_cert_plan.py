@@ -22,6 +22,8 @@ description:
   - Where the clock of this machine and the CA's differ by more than a minute, the CA's counts, once the CA was asked, and a warning says so.
   - One that is not due costs one read of the firewall and one question to the CA. For three days after issuance its consumers are read too,
     so that one which was uploaded and never put to use is noticed.
+  - Where something has to be ordered, the account's administration profile is looked at too, if the account may read it. A right without which
+    neither a certificate nor a rule can be written, fails the plan; without it the order would have been for nothing.
   - All options are checked before anything is requested.
   - With O(hosts) one task plans for a whole inventory. A task for each host costs some hundred times as much of the control node as the plan itself.
 options:

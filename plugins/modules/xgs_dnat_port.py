@@ -15,7 +15,9 @@ description:
   - The firewall rule is bound to a one-time schedule, so the forward ends by itself when the lease is over.
   - Existing hosts, services and schedules of equal content are used, and never removed.
   - What others made is not touched. What stands in the way is reported before anything is written, namely a NAT rule of somebody else for the
-    same address and port, a web server protection rule that serves a site on that port, and a dropping firewall rule of Sophos Central.
+    same address and port, a web server protection rule that serves a site on that port, a dropping firewall rule of Sophos Central, and, if the
+    account may read its own administration profile, a right that it lacks.
+  - An opening that the firewall refuses midway takes back what it made.
   - Several runs may have the same port open at a time, each with a firewall rule and a lease of its own. It closes with the last of them.
 options:
   state:

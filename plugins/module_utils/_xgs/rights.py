@@ -15,7 +15,7 @@ from __future__ import annotations
 import typing as t
 import xml.etree.ElementTree as ET
 
-from .errors import XgsError
+from .errors import XgsError, legible
 from .switches import CALLED, NEEDED, READ_ONLY, READ_WRITE, WAF_RULE
 
 if t.TYPE_CHECKING:
@@ -49,7 +49,7 @@ def check_rights(firewall: Firewall, parts: t.Iterable[str]) -> None:
         lacking.update(_lacking(profile, switches))
     if not lacking:
         return
-    name = profile.findtext("Name", "")
+    name = legible(profile.findtext("Name", ""))
     found = " and ".join(f"{switch} on {level}" for switch, level in lacking.items())
     raise XgsError(
         f"the profile '{name}' of the administrator '{firewall.username}' has {found}, which does not let it"

@@ -8,12 +8,14 @@ refused write, and then nothing of ours is left behind.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._runner import Outcome
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.consumers import KINDS
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.switches import NEEDED
 from ansible_collections.certfleet.sophos_xgs.plugins.modules import (
     xgs_cert_bind,
     xgs_cert_plan,
@@ -23,7 +25,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.modules import (
 
 from emulator.specimens import SPECIMENS, specimen
 from unit.plugins.module_utils._xgs.firewalls import Box, authority, special
-from unit.plugins.modules.xgs_tasks import run
+from unit.plugins.modules.xgs_tasks import README, run
 
 NAMES = ("owa.example.com", "mail.example.com")
 # As docs/firewall.md has them: the switch in the API, in the console, and the tasks that write what hangs on it.
@@ -113,6 +115,14 @@ def test_where_it_cannot_be_told_nothing_is_left_behind(box: Box, switch: str, c
     assert everything(box) == before
 
 
+def test_the_table_is_that_of_the_documentation() -> None:
+    """And no kind of consumer is without."""
+    rows = (README.parent / "docs/firewall.md").read_text(encoding="utf-8")
+    for called, _tasks in SWITCHES.values():
+        assert f"| {called} | Read" in rows
+    assert {kind.entity for kind in KINDS.values()} <= set(NEEDED)
+
+
 # --- what cannot be told stops nothing -------------------------------------------------------------------------------
 
 
@@ -160,27 +170,31 @@ def test_who_says_not_to_look_is_not_stopped_by_it(box: Box) -> None:
 # --- what it costs ---------------------------------------------------------------------------------------------------
 
 
-def requests(box: Box) -> int:
-    return int(box.state["counters"]["requests"])
+def asked(box: Box, task: str, **options: Any) -> tuple[int, int, int]:
+    """Requests of a task, and how often it reads the account and the profiles."""
 
+    def count() -> tuple[int, ...]:
+        asked_for = (len(box.statuses("get", entity)) for entity in ("User", "AdministrationProfile"))
+        return (box.state["counters"]["requests"], *asked_for)
 
-def asked(box: Box, do: Callable[[], object]) -> int:
-    """How often the profile was read meanwhile."""
-    before = len(box.statuses("get", "AdministrationProfile"))
-    do()
-    return len(box.statuses("get", "AdministrationProfile")) - before
+    before = count()
+    carry_out(box, task, username="admin", password="secret", **options)
+    requests, users, profiles = (now - then for now, then in zip(count(), before, strict=True))
+    return requests, users, profiles
 
 
 def test_it_is_asked_once_in_one_request_and_only_before_a_write(box: Box) -> None:
-    login = {"username": "admin", "password": "secret"}
     for task in ("port", "provisional", "sslvpn"):
-        before = requests(box)
-        assert asked(box, lambda task=task: carry_out(box, task, **login)) == 1  # type: ignore[misc]
-        with_it = requests(box) - before
-        assert asked(box, lambda task=task: carry_out(box, task, **login)) == 0, "nothing is to be written"  # type: ignore[misc]
-        assert with_it > requests(box) - before - with_it
-    assert asked(box, lambda: absent(box)) == 0
-    assert len(box.statuses("get", "User")) == len(box.statuses("get", "AdministrationProfile"))
+        assert asked(box, task)[1:] == (1, 1)
+        assert asked(box, task)[1:] == (0, 0), "nothing is to be written"
+    absent(box)
+    with_it, users, _profiles = asked(box, "port")
+    absent(box)
+    without, *_none = asked(box, "port", check_rights=False)
+    assert (with_it, users) == (without + 1, 1)
+    log = len(box.statuses("get", "User"))
+    absent(box)
+    assert len(box.statuses("get", "User")) == log, "whoever closes is not asked for his rights"
 
 
 def test_one_consumer_that_may_not_be_switched_does_not_keep_the_others() -> None:
