@@ -65,4 +65,11 @@ options:
         gives up after twice this time.
       - The inventory's C(xgs_timeout), then E(XGS_TIMEOUT) count without it.
     type: int
+  check_rights:
+    description:
+      - Whether the account's administration profile is read before the first write, in one request, and the task refused without writing
+        anything if it is sure to lack a right. It is unless this is V(false). What cannot be told from it stops nothing.
+      - Set it to V(false) where the firewall lets the account do what its profile does not seem to allow.
+      - The inventory's C(xgs_check_rights), then E(XGS_CHECK_RIGHTS) count without it.
+    type: bool
 """

@@ -47,12 +47,23 @@ def entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool
 
 
 def opening(window: Window | None) -> dict[str, t.Any] | None:
-    """From when to when the port was open (UTC), and the writes it took; None where it was not."""
-    if window is None or window.opened_at is None:
+    """From when to when the port was open (UTC), the writes it took, and who was without it; None where it was not.
+
+    What was planned only (check mode) has no times.
+    """
+    if window is None:
         return None
+    interrupts = {"interrupts": list(window.interrupts)}
+    if window.opened_at is None:
+        return interrupts if window.interrupts else None
     times = {"opened_at": window.opened_at, "closed_at": window.closed_at}
     shown = {key: f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else None for key, time in times.items()}
-    return {**shown, "seconds": round(window.seconds, 1), "writes": window.firewall.writes}
+    return {**shown, "seconds": round(window.seconds, 1), "writes": window.firewall.writes, **interrupts}
 
 
-__all__ = ("entry", "failed", "named", "opening")
+def told(window: Window | None) -> list[str]:
+    """Warnings: what a user should know of the opening, and what the firewall remarked."""
+    return [*window.warnings, *window.firewall.remarks] if window else []
+
+
+__all__ = ("entry", "failed", "named", "opening", "told")

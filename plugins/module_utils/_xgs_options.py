@@ -38,6 +38,7 @@ def xgs_spec() -> dict[str, dict[str, t.Any]]:
         "tls_server_name": {"type": "str"},
         "connect_timeout": {"type": "int"},
         "timeout": {"type": "int"},
+        "check_rights": {"type": "bool"},
     }
     for name, option in options.items():
         option["fallback"] = (env_fallback, [f"XGS_{name.upper()}"])
@@ -82,7 +83,12 @@ def firewall_from(params: Params) -> Firewall:
                 stage="plan",
                 remedy=f"Set {variable} in the inventory, or the option {option}, or XGS_{option.upper()}.",
             )
-    return Firewall(Transport(_endpoint(params)), params["username"], params["password"])
+    return Firewall(
+        Transport(_endpoint(params)),
+        params["username"],
+        params["password"],
+        asks_rights=params["check_rights"] is not False,
+    )
 
 
 def _endpoint(params: Params) -> Endpoint:

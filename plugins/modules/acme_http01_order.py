@@ -199,7 +199,7 @@ findings:
       problem: owa.example.com has the IPv6 address 2001:db8::1, which CAs prefer; the port is open for IPv4 only
       remedy: Remove the AAAA record; …
 window:
-  description: The opening, if there was one.
+  description: The opening, if there was one. C(interrupts), in check mode too, are web server protection rules without port 80 meanwhile.
   returned: with O(port_forward)
   type: dict
   sample:
@@ -207,6 +207,7 @@ window:
     closed_at: "2026-11-21T05:00:04Z"
     seconds: 4.0
     writes: 10
+    interrupts: [OWA rule]
 responder:
   description: Which requests for challenges arrived, if something was ordered. What did not get here, did not get through.
   returned: with O(listen)
@@ -246,7 +247,7 @@ from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, I
 from ..module_utils._acme.revalidation import forget_validations
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from, requests_from
 from ..module_utils._errors import CertfleetError, joined, stage
-from ..module_utils._order_result import entry, failed, named, opening
+from ..module_utils._order_result import entry, failed, named, opening, told
 from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._responder_thread import Listener
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
@@ -303,6 +304,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
         facts["responder"] = listener.report()
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
     warnings = [f"{name}: {text}" for name, result in results.items() for text in getattr(result, "warnings", ())]
+    warnings += told(window)
     return Outcome(
         any(each["changed"] for each in entries),
         facts,
@@ -384,9 +386,9 @@ def _predict(requests: list[CertificateRequest], window: Window | None, params: 
         failed(checked.refused[request.name]) if request.name in checked.refused else named(request, changed=True)
         for request in requests
     ]
-    facts = {"certificates": entries, **checked.facts}
+    facts = {"certificates": entries, "window": opening(window), **checked.facts}
     failure = joined([result.error for result in checked.refused.values()])
-    return Outcome(bool(checked.sound), facts, {}, after, warnings=checked.warnings, failure=failure)
+    return Outcome(bool(checked.sound), facts, {}, after, warnings=checked.warnings + told(window), failure=failure)
 
 
 def main() -> None:

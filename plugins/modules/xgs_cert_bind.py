@@ -144,6 +144,7 @@ from ..module_utils._xgs.consumers import (
     read_consumers,
     select,
 )
+from ..module_utils._xgs.rights import check_rights, parts_of
 from ..module_utils._xgs_options import firewall_from, xgs_spec
 
 ARGUMENTS = Arguments(
@@ -181,9 +182,11 @@ def run(params: Params, check_mode: bool) -> Outcome:
         outcome = _planned(selected, params["certificate"], left)
         if not selected:
             outcome.warnings.append(f"Nothing on {firewall.endpoint.host} uses {params['certificate']}: set consumers.")
+        to_switch, failures = _permitted(firewall, selected, params["certificate"])
         if certificate and not check_mode:
-            to_switch = [consumer for consumer, _change in plan_bind(selected, certificate.name)]
-            outcome.failure = _switch(firewall, to_switch, certificate, stored, params, outcome)
+            failures += _switch(firewall, to_switch, certificate, stored, params, outcome)
+            outcome.warnings += firewall.remarks
+        outcome.failure = joined(failures)
     return outcome
 
 
@@ -207,6 +210,23 @@ def _planned(selected: list[Consumer], certificate: str, left: dict[str, str]) -
     return Outcome(bool(after), {"consumers": [], "left_alone": left}, before, after, warnings=warnings)
 
 
+def _permitted(
+    firewall: Firewall, selected: list[Consumer], certificate: str
+) -> tuple[list[Consumer], list[CertfleetError]]:
+    """Of those to be switched, the ones that the account may be allowed to, and why not the others."""
+    permitted: list[Consumer] = []
+    failures: list[CertfleetError] = []
+    for consumer, change in plan_bind(selected, certificate):
+        try:
+            with stage("plan", certificate=certificate):
+                check_rights(firewall, parts_of(change.writes))
+            permitted.append(consumer)
+        except CertfleetError as error:
+            error.problem = f"{consumer} was not switched: {error.problem}"
+            failures.append(error)
+    return permitted, failures
+
+
 def _switch(
     firewall: Firewall,
     consumers: list[Consumer],
@@ -214,11 +234,11 @@ def _switch(
     stored: list[StoredCertificate],
     params: Params,
     outcome: Outcome,
-) -> CertfleetError | None:
+) -> list[CertfleetError]:
     """One after the other; one that fails is put back and does not keep the others from being switched."""
     verification = Verification(params["verify_timeout"], params["verify_address"], params["verify_chain"])
     fingerprints = {one.name: one.facts.fingerprint for one in stored if one.facts}
-    failures = []
+    failures: list[CertfleetError] = []
     for consumer in consumers:
         try:
             with stage("bind", certificate=certificate.name):
@@ -234,7 +254,7 @@ def _switch(
             ]
         except CertfleetError as error:
             failures.append(error)
-    return joined(failures)
+    return failures
 
 
 def main() -> None:

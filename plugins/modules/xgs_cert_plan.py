@@ -22,6 +22,8 @@ description:
   - Where the clock of this machine and the CA's differ by more than a minute, the CA's counts, once the CA was asked, and a warning says so.
   - One that is not due costs one read of the firewall and one question to the CA. For three days after issuance its consumers are read too,
     so that one which was uploaded and never put to use is noticed.
+  - Where something has to be ordered, the account's administration profile is looked at too, if the account may read it. A right without which
+    neither a certificate nor a rule can be written, fails the plan; without it the order would have been for nothing.
   - All options are checked before anything is requested.
   - With O(hosts) one task plans for a whole inventory. A task for each host costs some hundred times as much of the control node as the plan itself.
 options:
@@ -216,9 +218,10 @@ import typing as t
 from ..module_utils._acme.advice import Advice
 from ..module_utils._acme.transport import Transport
 from ..module_utils._acme_options import certificate_spec
-from ..module_utils._due import NOTHING, Rules, judge, wanted_certificates
+from ..module_utils._due import NOTHING, RENEW, Rules, judge, wanted_certificates
 from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._runner import Arguments, Outcome, Params, env_fallback, run_module
+from ..module_utils._xgs.rights import OPENED, UPLOADED, check_rights
 from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
 
 # Options that say for which hosts; the others say what, for each of them.
@@ -288,6 +291,8 @@ def plan(params: Params, check_mode: bool, ca: Transport) -> Outcome:
         rules = Rules(params["acme_directory"], datetime.timedelta(hours=params["period"]), params["force"])
         advice = Advice(ca, params["acme_directory"], params["state_dir"])
         verdicts = judge(firewall, wanted, advice, rules)
+        if any(verdict.action == RENEW for verdict in verdicts):
+            check_rights(firewall, UPLOADED if params["port_forward"] is None else (*OPENED, *UPLOADED))
     if not check_mode:
         advice.keep()
     now = ca.clock.now()

@@ -176,6 +176,7 @@ from ..module_utils._xgs.change import Change
 from ..module_utils._xgs.consumers import check_names, read_consumers
 from ..module_utils._xgs.errors import XgsApiError
 from ..module_utils._xgs.pruning import Users, plan_prune, read_users, remove
+from ..module_utils._xgs.rights import check_rights, parts_of
 from ..module_utils._xgs.uploads import Material, check_uploaded, plan_replacement, plan_upload
 from ..module_utils._xgs_options import firewall_from, xgs_spec
 
@@ -222,14 +223,16 @@ def _present(params: Params, check_mode: bool) -> Outcome:
     stored = read_certificates(firewall)
     if params["replace"]:
         change = plan_replacement(firewall, params["replace"], material, stored)
+        _check_rights(firewall, change)
         if change.changed:
             _replace(firewall, params["replace"], material, change, check_mode)
-        return _outcome(params["replace"], material.facts, change)
+        return _outcome(firewall, params["replace"], material.facts, change)
     origin = origin_of(params["acme_directory"], params["profile"]) if params["acme_directory"] else ""
     version, change = plan_upload(firewall, params["name"], material, stored, origin)
+    _check_rights(firewall, change)
     if change.changed and not check_mode:
         _apply(firewall, version, material, change)
-    return _outcome(version, material.facts, change)
+    return _outcome(firewall, version, material.facts, change)
 
 
 def _provisional(params: Params, check_mode: bool) -> Outcome:
@@ -240,14 +243,15 @@ def _provisional(params: Params, check_mode: bool) -> Outcome:
     now = firewall.clock.now()
     for version in versions(params["name"], stored):
         if version.facts and version.facts.not_after > now:
-            return _outcome(version.name, version.facts, Change({}, {}))
+            return _outcome(firewall, version.name, version.facts, Change({}, {}))
     key = _x509.generate_private_key(params["key_type"])
     certificate = _x509.self_signed(key, domains, now, PROVISIONAL)
     material = Material([certificate], _x509.private_key_pem(key))
     name, change = plan_upload(firewall, params["name"], material, stored)
+    _check_rights(firewall, change)
     if not check_mode:
         _apply(firewall, name, material, change)
-    return _outcome(name, material.facts, change)
+    return _outcome(firewall, name, material.facts, change)
 
 
 def _material(params: Params) -> Material:
@@ -299,15 +303,20 @@ def _replace(firewall: Firewall, name: str, material: Material, change: Change, 
         raise
 
 
+def _check_rights(firewall: Firewall, change: Change) -> None:
+    with stage("plan"):
+        check_rights(firewall, parts_of(change.writes))
+
+
 def _apply(firewall: Firewall, name: str, material: Material, change: Change) -> None:
     change.apply(firewall)
     check_uploaded(firewall, name, material.facts.fingerprint)
 
 
-def _outcome(name: str, facts: _x509.CertificateFacts, change: Change) -> Outcome:
+def _outcome(firewall: Firewall, name: str, facts: _x509.CertificateFacts, change: Change) -> Outcome:
     told = {key: facts.as_dict()[key] for key in ("fingerprint", "not_after", "self_signed")}
     result = {"certificate": name, **told, "lifetime_days": facts.lifetime_days}
-    return Outcome(change.changed, result, change.before, change.after)
+    return Outcome(change.changed, result, change.before, change.after, warnings=firewall.remarks)
 
 
 def _absent(params: Params, check_mode: bool) -> Outcome:
@@ -327,7 +336,8 @@ def _absent(params: Params, check_mode: bool) -> Outcome:
         _refuse(unseen)
     removed = [write.name for write in change.writes if write.name not in referred]
     after = {"certificates": [*change.after["certificates"], *referred]}
-    return Outcome(bool(removed), {"removed": removed, "in_use": {**in_use, **unseen}}, change.before, after)
+    facts = {"removed": removed, "in_use": {**in_use, **unseen}}
+    return Outcome(bool(removed), facts, change.before, after, warnings=firewall.remarks)
 
 
 def _refuse(in_use: dict[str, list[str]]) -> None:

@@ -15,7 +15,9 @@ description:
   - The firewall rule is bound to a one-time schedule, so the forward ends by itself when the lease is over.
   - Existing hosts, services and schedules of equal content are used, and never removed.
   - What others made is not touched. What stands in the way is reported before anything is written, namely a NAT rule of somebody else for the
-    same address and port, a web server protection rule that serves a site on that port, and a dropping firewall rule of Sophos Central.
+    same address and port, a web server protection rule that serves a site on that port, a dropping firewall rule of Sophos Central, and, if the
+    account may read its own administration profile, a right that it lacks.
+  - An opening that the firewall refuses midway takes back what it made.
   - Several runs may have the same port open at a time, each with a firewall rule and a lease of its own. It closes with the last of them.
 options:
   state:
@@ -118,10 +120,11 @@ writes:
 
 import typing as t
 
-from ..module_utils._errors import stage
+from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
 from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.dnat import Plan, plan_absent, plan_swept, still_used
+from ..module_utils._xgs.errors import XgsApiError
 from ..module_utils._xgs.lease import utc
 from ..module_utils._xgs.objects import Objects
 from ..module_utils._xgs.window import Window, explained, send_all
@@ -158,7 +161,7 @@ def _present(firewall: Firewall, params: Params, check_mode: bool) -> Outcome:
         plan = window.plan()
         opened = plan.opened
         if not check_mode:
-            window.open(plan)
+            _open(window, plan)
             opened = window.opened_at
     facts = {
         "forward": str(window.forward),
@@ -167,7 +170,21 @@ def _present(firewall: Firewall, params: Params, check_mode: bool) -> Outcome:
         "interrupts": list(plan.interrupts),
         "run_id": window.run,
     }
-    return Outcome(plan.changed, {**facts, **_did(firewall, plan)}, plan.before, plan.after, warnings=plan.warnings)
+    warnings = [*plan.warnings, *firewall.remarks]
+    return Outcome(plan.changed, {**facts, **_did(firewall, plan)}, plan.before, plan.after, warnings=warnings)
+
+
+def _open(window: Window, plan: Plan) -> None:
+    """What a refused opening has made is taken back; one that was open already, and was to be extended, stays so."""
+    try:
+        window.open(plan)
+    except XgsApiError as error:
+        if plan.opened is None:
+            try:
+                window.close()
+            except CertfleetError as failure:
+                error.advise(f"Besides: {failure}")
+        raise
 
 
 def _remove(firewall: Firewall, plan: Plan, facts: dict[str, t.Any], check_mode: bool) -> Outcome:
@@ -176,7 +193,7 @@ def _remove(firewall: Firewall, plan: Plan, facts: dict[str, t.Any], check_mode:
     did = _did(firewall, plan)
     did["removed"] = [label for label in did["removed"] if label not in stays]
     after = {label: text for label, text in plan.before.items() if label in stays}
-    warnings = [*plan.warnings, *(still_used(write.entity) for write in left)]
+    warnings = [*plan.warnings, *(still_used(write.entity) for write in left), *firewall.remarks]
     return Outcome(bool(did["removed"]), {**facts, **did}, plan.before, after, warnings=warnings)
 
 

@@ -36,6 +36,7 @@ INVENTORY = {
     "tls_server_name": ("xgs_tls_server_name",),
     "connect_timeout": ("xgs_connect_timeout",),
     "timeout": ("xgs_timeout",),
+    "check_rights": ("xgs_check_rights",),
 }
 
 

@@ -9,7 +9,7 @@ import asyncio
 import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import entities
 from .archive import Archive, describe
@@ -102,8 +102,7 @@ class Api:
         return Reply(envelope_status(code, text_, self.device.persona.api_version))
 
     def _account(self, request: ParsedRequest) -> Account | None:
-        config = self.device.config
-        for account in (Account(config.username, config.password), *config.accounts):
+        for account in self.device.config.administrators:
             if (account.username, account.password) == (request.username, request.password):
                 return account
         return None
@@ -130,6 +129,7 @@ class _Run:
         self._answer = Answer(api.device.persona.api_version)
         self._archive = Archive()
         self._afterwards: list[Fault] = []
+        self._remarked: Fault | None = None
 
     async def reply(self) -> Reply:
         self._answer.login(True)
@@ -194,6 +194,9 @@ class _Run:
         return ",".join(str(outcome.code) for outcome in outcomes)
 
     def _report(self, step: Step, outcomes: list[Outcome]) -> None:
+        fault, self._remarked = self._remarked, None
+        if fault:
+            outcomes[:] = [replace(outcome, code=fault.code, text=fault.text) for outcome in outcomes]
         for outcome in outcomes:
             self._answer.status(outcome.path, step.transaction, outcome.code, outcome.text, outcome.invalid)
 
@@ -250,6 +253,8 @@ class _Run:
         elif kind == "status":
             self._answer.status(entities.answer_path(step), step.transaction, fault.code, fault.text)
             return True
+        elif kind == "remark":
+            self._remarked = fault
         elif kind == "lie":
             self._report(step, [Outcome(entities.answer_path(step))])
             return True

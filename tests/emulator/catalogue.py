@@ -188,7 +188,7 @@ _ENTITIES = (
     ),
     Entity(
         "EmailConfiguration",
-        "AntiVirus",
+        "EmailProtection",
         singleton=True,
         fields=(
             _needed("SMTPSSettings/DontScanEmailsGreaterThan"),
@@ -266,6 +266,8 @@ _ENTITIES = (
     ),
     Entity("SystemServices", "System/Services", singleton=True),
     Entity("HAConfigure", "System/HA", singleton=True),
+    Entity("User", "Identity/Authentication", key="Username", filters=("Name",)),
+    Entity("AdministrationProfile", "System/Profile"),
 )
 
 ENTITIES: dict[str, Entity] = {entity.tag: entity for entity in _ENTITIES}

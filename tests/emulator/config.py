@@ -150,6 +150,10 @@ class FirewallConfig:
     central_rules: list[str] = field(default_factory=list)
     settings: Settings = field(default_factory=Settings)
 
+    @property
+    def administrators(self) -> list[Account]:
+        return [Account(self.username, self.password), *self.accounts]
+
     def __post_init__(self) -> None:
         one_of("firmware", self.firmware, tuple(PERSONAS))
         networks("address", [self.address, *self.wan_hosts.values()])

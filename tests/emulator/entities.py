@@ -202,7 +202,7 @@ def _write_services(device: Device, step: Step, files: Files) -> list[Outcome]:
     return outcomes
 
 
-def _write_ha(device: Device, step: Step, files: Files) -> list[Outcome]:
+def _refuse(device: Device, step: Step, files: Files) -> list[Outcome]:
     raise Refused(*FAILED)
 
 
@@ -212,7 +212,9 @@ SPECIAL = {
     "AdminSettings": _write_admin_settings,
     "Time": _write_time,
     "SystemServices": _write_services,
-    "HAConfigure": _write_ha,
+    "HAConfigure": _refuse,
+    "User": _refuse,
+    "AdministrationProfile": _refuse,
 }
 
 

@@ -19,6 +19,7 @@ KINDS = (
     "reset_after",
     "timeout",
     "status",
+    "remark",
     "auth",
     "html",
     "empty",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from . import entities, wire
+from . import accounts, entities, wire
 from .api import Api, Dropped
 from .config import ConfigError, FirewallConfig, Settings
 from .dataplane import DataPlane
@@ -39,6 +39,7 @@ class Firewall:
         self.device = Device(config, config.settings)
         self.faults = Faults()
         fill(self.device.store, config)
+        accounts.fill(self.device.store, config.administrators)
         self._seed(config)
         self.plane = DataPlane(self.device, self.faults, server)
         self.api = Api(self.device, self.faults, self.plane.refresh)

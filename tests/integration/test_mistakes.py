@@ -84,6 +84,48 @@ def test_one_firewall_fails_and_the_others_do_not_notice(make_fleet, play):
     assert fleet.counters()["fw2"]["auth_failures"] == 1, "a wrong password is not tried again: it locks accounts"
 
 
+# The levels of docs/firewall.md for a web server protection rule, and those that let the profile itself be read.
+LEAST = {
+    "Objects": "Read-Write",
+    "Firewall": "Read-Write",
+    "System/OtherCertificateConfiguration": "Read-Write",
+    "System/DownloadCertificates": "Read-Only",
+    "System/OtherSystemConfiguration": "Read-Only",
+    "WAF/OtherWAFConfiguration": "Read-Write",
+    "System/Profile": "Read-Only",
+    "Identity/Authentication": "Read-Only",
+}
+
+
+def test_a_right_that_is_missing_is_told_before_anything_is_ordered(make_fleet, play):
+    """And it costs the one who has it two questions: one with the plan, one before consumers are switched."""
+    accounts = [
+        {"username": "least", "password": "another horse", "profile": LEAST},
+        {"username": "less", "password": "another horse", "profile": {**LEAST, "Firewall": "Read-Only"}},
+    ]
+    names = {"least.example.com": "fw1", "less.example.com": "fw2"}
+    fleet = make_fleet(
+        [firewall(n, waf_rule("Web", name), accounts=accounts) for n, name in enumerate(names, 1)], names
+    )
+    hosts = {
+        box: certificates(
+            certificate("web", name, consumers=["waf:Web"]),
+            ansible_user=name.partition(".")[0],
+            ansible_password="another horse",
+        )
+        for name, box in names.items()
+    }
+    checked = play(fleet, hosts, flags=["--check"])
+    result = play(fleet, hosts)
+    for said in (checked.stdout, result.stdout):
+        assert re.search(r"fw2: plan: the profile 'less profile' of .* 'less' has Firewall on Read-Only", said)
+    assert fleet.counters()["fw2"]["writes"] == 0
+    assert fleet.ca.requests().count(("POST", "/order-plz")) == 1
+    assert fleet.shown("fw1", 8443, "least.example.com").trusted
+    log = fleet.emulator.firewall("fw1")["log"]
+    assert [entry["entity"] for entry in log].count("AdministrationProfile") == 1 + 2, "the check mode's, and two"
+
+
 def test_a_port_that_cannot_be_opened_is_told_once_and_for_each_certificate(make_fleet, play):
     names = {f"n{number}.example.com": "fw1" for number in range(3)}
     fleet = make_fleet([firewall(1)], names)

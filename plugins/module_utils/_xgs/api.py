@@ -12,13 +12,15 @@ inside (API document; the places where it stands were measured).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 import xml.etree.ElementTree as ET
 
 from .._clock import Clock
 from . import envelope
 from .errors import XgsAccessError, XgsApiError, XgsConnectionError, legible
-from .status_codes import in_words
+from .status_codes import NO_RIGHT, in_words, remark
+from .switches import takes
 from .transport import File, Transport
 from .turn import turn
 
@@ -55,15 +57,28 @@ class Answer:
 
 
 class Firewall:
-    """One firewall's API, used by one thread. Counts what it sends."""
+    """One firewall's API, used by one thread. Counts what it sends.
 
-    def __init__(self, transport: Transport, username: str, password: str, clock: Clock | None = None) -> None:
+    remarks: what it said of writes that it carried out, each sentence once; for the user, as warnings.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        username: str,
+        password: str,
+        clock: Clock | None = None,
+        *,
+        asks_rights: bool = True,
+    ) -> None:
         self.endpoint = transport.endpoint
         self.clock = clock or Clock()
         self.reads = 0
         self.writes = 0
+        self.remarks: list[str] = []
         self._transport = transport
-        self._username = username
+        self.username = username
+        self._asks_rights = asks_rights
         self._password = password
 
     def get(self, entity: str, name: str | None = None, *, like: str | None = None) -> list[ET.Element]:
@@ -74,10 +89,10 @@ class Firewall:
         """As get(), with the body."""
         get = ET.Element("Get")
         wanted = ET.SubElement(get, entity)
-        if name is not None or like is not None:
-            criteria = "like" if name is None else "="
-            key = ET.SubElement(ET.SubElement(wanted, "Filter"), "key", name="Name", criteria=criteria)
-            key.text = like if name is None else name
+        if name is not None:
+            _filter(wanted, "Name", "=", name)
+        elif like is not None:
+            _filter(wanted, "Name", "like", like)
         self.reads += 1
         response, body = self._repeat(lambda: self._ask(get, entity))
         records = [record for record in response.findall(entity) if _is_record(record)]
@@ -87,6 +102,35 @@ class Firewall:
         elif like is not None:
             records = [record for record in records if like in record.findtext("Name", "")]
         return Answer(records, body)
+
+    @functools.cached_property
+    def profile(self) -> ET.Element | None:
+        """The administration profile of the account that we log in with; None where the firewall does not tell it.
+
+        One request of two reads, sent once and never repeated: nothing hangs on it. The account's record has a hash of
+        the password in it, and is dropped at once.
+        """
+        if not self._asks_rights:
+            return None
+        get = ET.Element("Get")
+        _filter(ET.SubElement(get, "User"), "Username", "=", self.username)
+        ET.SubElement(get, "AdministrationProfile")
+        self.reads += 1
+        try:
+            _body, response = self._post(get, "read the account's profile")
+            (name,) = [
+                user.findtext("Profile", "")
+                for user in response.findall("User")
+                if _is_record(user) and user.findtext("Username", "").casefold() == self.username.casefold()
+            ]
+            (profile,) = [
+                one
+                for one in response.findall("AdministrationProfile")
+                if _is_record(one) and one.findtext("Name") == name
+            ]
+        except (XgsApiError, XgsConnectionError, ValueError):
+            return None
+        return profile
 
     def _ask(self, get: ET.Element, entity: str) -> tuple[ET.Element, bytes]:
         body, response = self._post(get, f"read {entity}")
@@ -128,7 +172,17 @@ class Firewall:
             document.append(write.entity)
         self.writes += 1
         _body, response = self._post(document, str(write), write.files)
-        _check_status(response, write)
+        for code, text in _check_status(response, write):
+            self._note(write, code, text)
+
+    def _note(self, write: Write, code: int, text: str) -> None:
+        meaning = remark(code, write.entity.tag)
+        if meaning is None:
+            return
+        said = f"{self.endpoint.host}: '{write}' is done, with the status {code}, {legible(text)}"
+        said = f"{said}: {meaning}" if meaning else said
+        if said not in self.remarks:
+            self.remarks.append(said)
 
     def _repeat(self, request: t.Callable[[], t.Any]) -> t.Any:
         for pause in PAUSES:
@@ -142,7 +196,7 @@ class Firewall:
 
     def _post(self, operation: ET.Element, purpose: str, files: t.Sequence[File] = ()) -> tuple[bytes, ET.Element]:
         """The body of the answer, and the response in it."""
-        document = envelope.request(self._username, self._password, operation, purpose)
+        document = envelope.request(self.username, self._password, operation, purpose)
         with turn(self.endpoint, self.clock):
             body = self._transport.post(document, files)
         response = envelope.response(body, self.endpoint, purpose)
@@ -170,6 +224,10 @@ def _code(status: ET.Element) -> int:
     return int(number) if len(number) == 3 and number.isdecimal() else 0
 
 
+def _filter(wanted: ET.Element, key: str, criteria: str, value: str) -> None:
+    ET.SubElement(ET.SubElement(wanted, "Filter"), "key", name=key, criteria=criteria).text = value
+
+
 def _is_record(element: ET.Element) -> bool:
     """False for <Status>No. of records Zero.</Status> and its like: a lone status is no data.
 
@@ -178,12 +236,18 @@ def _is_record(element: ET.Element) -> bool:
     for status in element.findall("Status"):
         if _code(status) >= 500:
             operation = f"read {element.tag}"
-            raise XgsApiError(_code(status), status.text or "", operation=operation, entity=element.tag)
+            refusal = XgsApiError(_code(status), status.text or "", operation=operation, entity=element.tag)
+            if refusal.code == NO_RIGHT:
+                refusal.advise(takes(element.tag, reading=True))
+            raise refusal
     return [child.tag for child in element] not in ([], ["Status"])
 
 
-def _check_status(response: ET.Element, write: Write) -> None:
-    """The status of a write stands under the entity, or under its sub-block, as with WebAdminSettings (measured)."""
+def _check_status(response: ET.Element, write: Write) -> list[tuple[int, str]]:
+    """(code, text) of each success. Raises XgsApiError for a refusal, XgsConnectionError when there is neither.
+
+    The status of a write stands under the entity, or under its sub-block, as with WebAdminSettings (measured).
+    """
     places = {write.entity.tag, *(child.tag for child in write.entity)}
     found = [
         (answered, status)
@@ -198,6 +262,7 @@ def _check_status(response: ET.Element, write: Write) -> None:
         )
     for answered, status in found:
         _judge(status, answered, write)
+    return [(_code(status), status.text or "") for _answered, status in found if _code(status) < 300]
 
 
 def _judge(status: ET.Element, answered: ET.Element, write: Write) -> None:
@@ -205,7 +270,11 @@ def _judge(status: ET.Element, answered: ET.Element, write: Write) -> None:
     code = _code(status)
     if not 200 <= code <= 299 and code not in write.satisfied_by:
         parameters = tuple(element.text or "" for element in answered.iter("Params"))
-        raise XgsApiError(code, status.text or "", operation=str(write), entity=answered.tag, parameters=parameters)
+        refusal = XgsApiError(code, status.text or "", operation=str(write), entity=answered.tag, parameters=parameters)
+        if code == NO_RIGHT:
+            rule_of_waf = write.entity.findtext("PolicyType") == "HTTPBased"
+            refusal.advise(takes(write.entity.tag, reading=False, rule_of_waf=rule_of_waf))
+        raise refusal
 
 
 __all__ = ("Answer", "Firewall", "Write")

@@ -3,9 +3,9 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""The status codes with which the firewall refuses, in words: (what it means, what to do).
+"""The firewall's status codes in words. Refusals: (what it means, what to do).
 
-Source: the API document's tables, one for each entity; 521, 526, 532 and 599 are reported. Every 2xx is done, some with
+Source: the API document's tables, one for each entity; 521, 526, 532 and 599 are reported. Every 2xx is done, most with
 a remark: 217 and 222 say that there is no message, and are done as well (measured).
 """
 
@@ -120,10 +120,29 @@ _UNKNOWN = (
     "Look in the web console's log viewer (Admin) what it did, and report the code, so that it gets words.",
 )
 
+# Done, and nothing else to say: 202 is "renamed and updated" (API document).
+_DONE = (200, 202)
+# "Updated remote access IPsec VPN" (API document): with this entity 201 is the ordinary answer to an update.
+_DONE_TOO = (("SophosConnectClient", 201),)
+_NO_MESSAGE = "the firewall has no message for it; look there what it is about"
+# What a remark is about, where the firewall's own words may be a bare "applied successfully" (measured).
+_REMARKS: dict[tuple[str, int] | int, str] = {
+    ("L2TPConnection", 201): "it takes effect when L2TP is switched on",
+    217: _NO_MESSAGE,
+    222: _NO_MESSAGE,
+}
+
+
+def remark(code: int, entity: str) -> str | None:
+    """Of a write that was carried out: None where that is all, else what the firewall means, "" where only it knows."""
+    if code in _DONE or (entity, code) in _DONE_TOO:
+        return None
+    return _REMARKS.get((entity, code)) or _REMARKS.get(code, "")
+
 
 def in_words(code: int, entity: str = "") -> tuple[str, str]:
     """(meaning, remedy) of a refusal."""
     return _PARTICULAR.get((entity, code)) or _ANY.get(code) or _UNKNOWN
 
 
-__all__ = ("NO_RIGHT", "in_words")
+__all__ = ("NO_RIGHT", "in_words", "remark")

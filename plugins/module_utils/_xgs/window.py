@@ -31,11 +31,13 @@ from .dnat import (
     plan_absent,
     plan_present,
     removal,
+    still_used,
 )
 from .errors import NO_RIGHT, XgsAccessError, XgsApiError, XgsError
 from .forward import serves
 from .lease import lease, read_time_zone
 from .objects import Objects, name_of
+from .rights import check_rights, parts_of
 from .runs import this_owner, window_run
 
 # Refusals that another run at work on the same objects explains: look again.
@@ -75,13 +77,23 @@ class Window:
     seconds: float = 0.0
     # What the last opening relies upon; known once it is complete.
     holds: tuple[ET.Element, ...] = ()
+    # Web server protection rules without port 80 meanwhile, and what else a user should know of all openings.
+    interrupts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
         """What opening would write, after what other runs left behind."""
         now = self.firewall.clock.now()
         with explained():
             ends = lease(now, self.forward.lease, read_time_zone(self.firewall), self.run, self.owner)
-            return plan_present(Objects(self.firewall), self.forward, ends, now)
+            plan = plan_present(Objects(self.firewall), self.forward, ends, now)
+        check_rights(self.firewall, parts_of(plan.writes))
+        self.interrupts = tuple(dict.fromkeys((*self.interrupts, *plan.interrupts)))
+        self._warn(plan.warnings)
+        return plan
+
+    def _warn(self, texts: t.Iterable[str]) -> None:
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *texts)))
 
     @contextlib.contextmanager
     def __call__(self) -> t.Iterator[None]:
@@ -177,7 +189,8 @@ class Window:
         self._send(map(removal, elements))
 
     def _send(self, writes: t.Iterable[Write]) -> None:
-        send_all(self.firewall, writes, self._taken_back)
+        left = send_all(self.firewall, writes, self._taken_back)
+        self._warn(still_used(write.entity) for write in left)
 
     def _taken_back(self, write: Write) -> None:
         """From the first rule that is removed on, nothing is forwarded for us."""

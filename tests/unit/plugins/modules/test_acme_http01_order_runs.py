@@ -162,6 +162,33 @@ def test_f34_interrupted_while_the_ca_validates(site: Site, gate: Gate, number: 
     assert site.nothing_is_open()
 
 
+REDIRECT = (
+    "<FirewallRule><Name>site</Name><IPFamily>IPv4</IPFamily><Position>Top</Position><PolicyType>HTTPBased</PolicyType>"
+    "<HTTPBasedPolicy><HostedAddress>#Port2</HostedAddress><HTTPS>Enable</HTTPS><RedirectHTTP>Enable</RedirectHTTP>"
+    "<ListenPort>8444</ListenPort><Domains><Domain>site.example.com</Domain></Domains>"
+    "<Certificate>ApplianceCertificate</Certificate></HTTPBasedPolicy></FirewallRule>"
+)
+IN_USE = {"kind": "status", "operation": "remove", "code": 504, "text": "referred"}
+REMARK = {"kind": "remark", "operation": "add", "entity": "Schedule", "code": 211, "text": "own words"}
+
+
+def test_what_the_opening_has_to_tell_is_told(site: Site, gate: Gate) -> None:
+    """Who is without port 80 meanwhile, what stays because somebody uses it, and what the firewall remarked."""
+    site.box.add(REDIRECT)
+    gate.released.set()
+    site.arguments["_ansible_check_mode"] = True
+    assert site.run()["window"] == {"interrupts": ["site"]}
+    site.arguments["_ansible_check_mode"] = False
+    site.box.faults(REMARK, {**IN_USE, "entity": "IPHost"})
+    result = site.run()
+    assert result["window"]["interrupts"] == ["site"]
+    # Plain texts, or records of ansible-core's from 2.19 on.
+    stays, remark = map(str, result["warnings"])
+    assert re.search(r"127\S+: 'add Schedule certfleet-http01-\S+' is done, with the status 211, own words", remark)
+    assert "IPHost 'certfleet-http01-127.0.0.1' stays" in stays
+    assert not site.box.state["port80_open"]
+
+
 # What has been carried out when the signal comes, of host, service, schedule, firewall rule and NAT rule.
 @pytest.mark.parametrize("writes", [1, 4])
 def test_f34_interrupted_while_the_port_opens(site: Site, gate: Gate, writes: int) -> None:

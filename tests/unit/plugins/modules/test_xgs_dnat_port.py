@@ -35,6 +35,7 @@ def params(box: Box, **options: Any) -> dict[str, Any]:
         "tls_server_name": None,
         "timeout": 10,
         "connect_timeout": 10,
+        "check_rights": None,
         "name": "certfleet-http01",
         "target": TARGET,
         "target6": None,

@@ -60,7 +60,8 @@ def test_every_refusal_as_a_user_sees_it(box: Box) -> None:
         with pytest.raises(XgsApiError) as caught:
             firewall.send(Write("add", ET.XML(HOST)))
         meaning, remedy = in_words(code, "IPHost")
-        expected = f"the firewall refused to add IPHost h: status {code}, own words: {meaning}. {remedy}"
+        right = " It takes Read-Write on Objects." if code == 599 else ""
+        expected = f"the firewall refused to add IPHost h: status {code}, own words: {meaning}. {remedy}{right}"
         assert (str(caught.value), caught.value.code) == (expected, code)
     assert "h" not in box.names("IPHost")
 
