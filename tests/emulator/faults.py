@@ -15,10 +15,12 @@ __all__ = ["KINDS", "Fault", "Faults"]
 
 KINDS = (
     "refuse",
+    "leave",
     "reset_before",
     "reset_after",
     "timeout",
     "status",
+    "envelope",
     "auth",
     "html",
     "empty",
