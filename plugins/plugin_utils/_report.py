@@ -160,15 +160,15 @@ def _days_until(not_after: str) -> float:
 
 
 def _failure(name: str, registered: Row, ordered: Row) -> Row | None:
-    """The first thing that kept this certificate from being renewed."""
-    if name in registered["failed"]:
-        return t.cast(Row, registered["failed"][name])
-    if ordered.get("failed"):
-        return ordered
+    """The first thing that kept this certificate from being renewed; and that the port may be open, whatever it was."""
     order = registered["order"]
-    if order.get("failed") and (not ordered or order.get("stage") == "close"):
-        return t.cast(Row, order)
-    return registered["unprepared"] or None
+    unclosed = order if order.get("failed") and order.get("stage") == "close" else {}
+    first = registered["failed"].get(name) or (ordered if ordered.get("failed") else {})
+    if first and unclosed:
+        return {**first, "msg": f"{first.get('msg', '')} Besides: {unclosed.get('msg', '')}"}
+    if not first and order.get("failed") and (not ordered or unclosed):
+        first = order
+    return first or registered["unprepared"] or None
 
 
 def _located(firewall: str, message: str) -> str:

@@ -46,6 +46,8 @@ class Dropped(Exception):
 class Reply:
     body: bytes
     content_type: str = XML
+    # Seconds for which nobody listens after it (0: until the faults are cleared).
+    then_refuse: float | None = None
 
 
 class _Replaced(Exception):
@@ -75,7 +77,7 @@ class Api:
             request = parse(incoming.xml)
         except Malformed:
             device.journal.note(source, "login", "", "", "529")
-            return self._envelope(529, "Input request file is Invalid")
+            return self.envelope(529, "Input request file is Invalid")
         account = self._account(request)
         if account is None:
             return self.login_failure(source)
@@ -90,15 +92,15 @@ class Api:
         settings, journal = self.device.settings, self.device.journal
         if not settings.api_enabled:
             journal.note(source, "login", "", "", "532")
-            return self._envelope(532, "API access is not enabled")
+            return self.envelope(532, "API access is not enabled")
         allowed = settings.allowed_sources
         address = ipaddress.ip_address(source)
         if allowed and not any(address in ipaddress.ip_network(entry, strict=False) for entry in allowed):
             journal.note(source, "login", "", "", "534")
-            return self._envelope(534, "API operations are not allowed from the requester IP address")
+            return self.envelope(534, "API operations are not allowed from the requester IP address")
         return None
 
-    def _envelope(self, code: int, text_: str) -> Reply:
+    def envelope(self, code: int, text_: str) -> Reply:
         return Reply(envelope_status(code, text_, self.device.persona.api_version))
 
     def _account(self, request: ParsedRequest) -> Account | None:
@@ -143,7 +145,8 @@ class _Run:
             body = _noisy(body)
         for fault in self._afterwards:
             body = await self._spoil(fault, body)
-        return Reply(body, content_type)
+        leaving = [fault.seconds for fault in self._afterwards if fault.kind == "leave"]
+        return Reply(body, content_type, *leaving[:1])
 
     async def _step(self, step: Step) -> None:
         name = entities.name_of(step)
@@ -244,12 +247,8 @@ class _Run:
         elif kind == "timeout" and not fault.applied:
             await asyncio.sleep(SILENCE)
             raise Dropped
-        elif kind == "auth":
-            raise _Replaced(self._api.login_failure(self._source))
-        elif kind == "html":
-            raise _Replaced(Reply(LOGIN_PAGE, HTML))
-        elif kind == "empty":
-            raise _Replaced(Reply(b""))
+        elif kind in ("auth", "envelope", "html", "empty"):
+            raise _Replaced(self._whole_answer(fault))
         elif kind == "status":
             self._answer.status(entities.answer_path(step), step.transaction, fault.code, fault.text)
             return True
@@ -262,6 +261,13 @@ class _Run:
             self._afterwards.append(fault)
         return False
 
+    def _whole_answer(self, fault: Fault) -> Reply:
+        if fault.kind == "auth":
+            return self._api.login_failure(self._source)
+        if fault.kind == "envelope":
+            return self._api.envelope(fault.code, fault.text)
+        return Reply(LOGIN_PAGE, HTML) if fault.kind == "html" else Reply(b"")
+
     async def _spoil(self, fault: Fault, body: bytes) -> bytes:
         if fault.kind == "reset_after":
             raise Dropped
@@ -272,6 +278,8 @@ class _Run:
             return body[: len(body) // 2]
         if fault.kind == "noise":
             return _noisy(body)
+        if fault.kind == "leave":
+            return body
         for step in self._request.steps:
             body = body.replace(b"<%s " % step.entity.encode(), b"<Unexpected ")
             body = body.replace(b"</%s>" % step.entity.encode(), b"</Unexpected>")

@@ -15,11 +15,13 @@ __all__ = ["KINDS", "Fault", "Faults"]
 
 KINDS = (
     "refuse",
+    "leave",
     "reset_before",
     "reset_after",
     "timeout",
     "status",
     "remark",
+    "envelope",
     "auth",
     "html",
     "empty",

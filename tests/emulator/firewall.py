@@ -156,7 +156,12 @@ class Firewall:
                 self._refuse(dropped.refuse_for)
                 await self.plane.refresh()
             return web.Response()
-        return web.Response(body=reply.body, headers={"Content-Type": reply.content_type})
+        response = web.Response(body=reply.body, headers={"Content-Type": reply.content_type})
+        if reply.then_refuse is not None:
+            response.force_close()
+            self._refuse(reply.then_refuse)
+            await self.plane.refresh()
+        return response
 
 
 def _reset(request: web.BaseRequest) -> None:

@@ -122,13 +122,16 @@ class Fleet:
             "xgs_fingerprint": state["appliance_fingerprint"],
         }
 
-    def shown(self, firewall: str, port: int, name: str) -> Shown:
-        """What a visitor of `name` is shown by this port of the firewall: from outside, or an administrator inside."""
+    def shown(self, firewall: str, port: int, name: str, roots: str = "") -> Shown:
+        """What a visitor of `name` is shown by this port of the firewall: from outside, or an administrator inside.
+
+        roots: what the visitor trusts (PEM), if not the CA.
+        """
         if port == self.emulator.firewall(firewall)["admin_port"]:
             address, visitor = self.plane.admin_address(firewall), self.plane.control
         else:
             address, visitor = self.addresses[firewall], self.plane.outside
-        return shake_hands(address, port, name, self.roots, connect=visitor.connect)
+        return shake_hands(address, port, name, roots or self.roots, connect=visitor.connect)
 
     def port80(self, firewall: str, timeout: float = 1.0) -> str:
         """What a connection from outside to the firewall's port 80 comes to: see `knock`."""

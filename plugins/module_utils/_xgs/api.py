@@ -18,7 +18,7 @@ import xml.etree.ElementTree as ET
 
 from .._clock import Clock
 from . import envelope
-from .errors import XgsAccessError, XgsApiError, XgsConnectionError, legible
+from .errors import XgsAccessError, XgsApiError, XgsConnectionError, XgsLoginError, legible
 from .status_codes import NO_RIGHT, in_words, remark
 from .switches import takes
 from .transport import File, Transport
@@ -27,17 +27,24 @@ from .turn import turn
 Operation = t.Literal["add", "update", "remove"]
 # Seconds between the tries of a request that is safe to repeat.
 PAUSES = (2.0, 4.0, 8.0)
+# So often a task may be told that the password is wrong: the second try is to take back what the first one left undone.
+# The firewall locks the account after five in a minute (vendor's default).
+MOST_LOGIN_FAILURES = 2
+# "The request did not arrive whole."
+MUTILATED = 529
 
 
 @dataclasses.dataclass(frozen=True)
 class Write:
-    """One Set or Remove of one entity: one a request, so that each status belongs to one thing."""
+    """One Set or Remove of one entity: one a request as a rule, so that each status belongs to one thing."""
 
     operation: Operation
     entity: ET.Element
     files: tuple[File, ...] = ()
     # Status codes that mean: it is as wanted already.
     satisfied_by: tuple[int, ...] = ()
+    # Carried out after it even if the way back is cut. Whether that worked is for the caller to look up.
+    then: tuple[ET.Element, ...] = ()
 
     @property
     def name(self) -> str:
@@ -76,6 +83,7 @@ class Firewall:
         self.reads = 0
         self.writes = 0
         self.remarks: list[str] = []
+        self._login_failures = 0
         self._transport = transport
         self.username = username
         self._asks_rights = asks_rights
@@ -169,7 +177,7 @@ class Firewall:
             ET.SubElement(ET.SubElement(document, write.entity.tag), "Name").text = write.name
         else:
             document = ET.Element("Set", operation=write.operation)
-            document.append(write.entity)
+            document.extend([write.entity, *write.then])
         self.writes += 1
         _body, response = self._post(document, str(write), write.files)
         for code, text in _check_status(response, write):
@@ -196,26 +204,38 @@ class Firewall:
 
     def _post(self, operation: ET.Element, purpose: str, files: t.Sequence[File] = ()) -> tuple[bytes, ET.Element]:
         """The body of the answer, and the response in it."""
+        if self._login_failures >= MOST_LOGIN_FAILURES:
+            raise _login_error()
         document = envelope.request(self.username, self._password, operation, purpose)
         with turn(self.endpoint, self.clock):
             body = self._transport.post(document, files)
         response = envelope.response(body, self.endpoint, purpose)
         _check_access(response)
+        # A wrong password comes without a code (measured).
+        if "success" not in response.findtext("Login/status", "").lower():
+            self._login_failures += 1
+            raise _login_error()
         return body, response
 
 
 def _check_access(response: ET.Element) -> None:
-    """532 and 534 come without a login; a wrong password comes without a code (measured)."""
+    """529, 532 and 534 come without a login (measured)."""
     refusal = response.find("Status")
-    if refusal is not None:
-        code, text = _code(refusal), legible(refusal.text or "")
-        meaning, remedy = in_words(code)
-        raise XgsAccessError(f"the API is not available: status {code}, {text}: {meaning}", remedy=remedy)
-    if "success" not in response.findtext("Login/status", "").lower():
-        raise XgsAccessError(
-            "the firewall does not accept user name and password",
-            remedy="Use a local administrator without a one-time password, and mind that repeated failures lock it.",
-        )
+    if refusal is None:
+        return
+    code, text = _code(refusal), legible(refusal.text or "")
+    meaning, remedy = in_words(code)
+    problem = f"the API is not available: status {code}, {text}: {meaning}"
+    if code == MUTILATED:
+        raise XgsConnectionError(problem, remedy=remedy, sent=True)
+    raise XgsAccessError(problem, remedy=remedy)
+
+
+def _login_error() -> XgsLoginError:
+    return XgsLoginError(
+        "the firewall does not accept user name and password",
+        remedy="Use a local administrator without a one-time password, and mind that repeated failures lock it.",
+    )
 
 
 def _code(status: ET.Element) -> int:

@@ -138,7 +138,12 @@ class _Switch:
         try:
             self._point_at(previous)
         except CertfleetError as failure:
-            error.advise(f"Putting {previous} back failed too ({failure}): set it in the web console now.")
+            why = "for the same reason" if failure.problem == error.problem else f"({failure})"
+            groups = "".join(f", and that it is in the rule group '{one.findtext('Name')}'" for one in self.groups)
+            error.advise(
+                f"Putting {previous} back failed too {why}. Look in the web console which of the two {self.consumer}"
+                f" uses now{groups}; the next run goes on from there."
+            )
             return
         found = self.endpoints.found
         wrong = [old for old in found if self._wait([old], old.fingerprint)[0].fingerprint != old.fingerprint]

@@ -27,6 +27,10 @@ class XgsAccessError(XgsError):
     """The firewall refuses the API, the source address or the account (532, 534, Authentication Failure)."""
 
 
+class XgsLoginError(XgsAccessError):
+    """It refuses user name and password; repeated, that may lock the account."""
+
+
 class XgsApiError(XgsError):
     """The firewall refuses one operation: a status code of 500 or more (API document, status table of the entity).
 
@@ -52,4 +56,4 @@ def legible(text: str, longest: int = 300) -> str:
     return f"{line[:longest]}…" if len(line) > longest else line
 
 
-__all__ = ("NO_RIGHT", "XgsAccessError", "XgsApiError", "XgsConnectionError", "XgsError", "legible")
+__all__ = ("NO_RIGHT", "XgsAccessError", "XgsApiError", "XgsConnectionError", "XgsError", "XgsLoginError", "legible")

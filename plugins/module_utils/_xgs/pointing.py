@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import typing as t
 import xml.etree.ElementTree as ET
 
@@ -20,10 +21,13 @@ def point(firewall: Firewall, consumer: Consumer, certificate: str, groups: t.Se
     """groups: groups_of() the consumer, before its first switch.
 
     The consumer is read anew: two kinds share the e-mail settings, and what somebody changed meanwhile has to survive.
+    An updated rule falls out of its group (measured by two tools), so the group goes with it in one request, whose
+    entities are carried out in their order (API document): nobody would know of it later, if the way were cut between.
     """
     now = reread(firewall, consumer)
     if now.certificate != certificate:
-        firewall.send(now.pointed_at(certificate))
+        whole = [_with_member(_now(firewall, group), consumer.name, _members(group)) for group in groups]
+        firewall.send(dataclasses.replace(now.pointed_at(certificate), then=tuple(whole)))
     for group in groups:
         _restore_member(firewall, group, consumer.name)
 
@@ -44,9 +48,9 @@ def groups_of(firewall: Firewall, consumer: Consumer) -> list[ET.Element]:
 
 
 def _restore_member(firewall: Firewall, group: ET.Element, rule: str) -> None:
-    """An updated rule falls out of its group (measured by two tools): put it back, and look that it is there."""
+    """Look that the rule is in its group; if it is not, put it back."""
     name = group.findtext("Name", "")
-    now = next(iter(firewall.get("FirewallRuleGroup", name)), group)
+    now = _now(firewall, group)
     if now is not group and rule in _members(now):
         return
     firewall.send(Write("update", _with_member(now, rule, _members(group))))
@@ -64,11 +68,15 @@ def displaced(firewall: Firewall, groups: t.Iterable[ET.Element]) -> dict[str, l
     """
     found = {}
     for group in groups:
-        name, before = group.findtext("Name", ""), _members(group)
-        now = [rule for other in firewall.get("FirewallRuleGroup", name) for rule in _members(other)]
+        before, now = _members(group), _members(_now(firewall, group))
         if [rule for rule in now if rule in before] != [rule for rule in before if rule in now]:
-            found[name] = before
+            found[group.findtext("Name", "")] = before
     return found
+
+
+def _now(firewall: Firewall, group: ET.Element) -> ET.Element:
+    """The group as it is now; the very same element where it is gone."""
+    return next(iter(firewall.get("FirewallRuleGroup", group.findtext("Name", ""))), group)
 
 
 def _with_member(group: ET.Element, rule: str, order: list[str]) -> ET.Element:

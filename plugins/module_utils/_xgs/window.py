@@ -33,7 +33,7 @@ from .dnat import (
     removal,
     still_used,
 )
-from .errors import NO_RIGHT, XgsAccessError, XgsApiError, XgsError
+from .errors import NO_RIGHT, XgsApiError, XgsError, XgsLoginError
 from .forward import serves
 from .lease import lease, read_time_zone
 from .objects import Objects, name_of
@@ -97,16 +97,20 @@ class Window:
 
     @contextlib.contextmanager
     def __call__(self) -> t.Iterator[None]:
-        """Raises CertfleetError of stage "open" or "close"."""
+        """Raises CertfleetError of stage "open" or "close"; the first of the two where both fail."""
         with stage("open"):
             plan = self.plan()
+        first: CertfleetError | None = None
         try:
             with stage("open"):
                 self.open(plan)
             yield
+        except CertfleetError as error:
+            first = error
+            raise
         finally:
             with _undisturbed():
-                self.close()
+                self._end(first)
             if self.opened_at and self.closed_at:
                 self.seconds += (self.closed_at - self.opened_at).total_seconds()
 
@@ -135,6 +139,14 @@ class Window:
             raise error
         return plan
 
+    def _end(self, first: CertfleetError | None) -> None:
+        try:
+            self.close()
+        except CertfleetError as error:
+            if first is None:
+                raise
+            first.advise(f"Besides: {error}")
+
     def close(self) -> None:
         """Close, and clear away what no other run needs. Raises CertfleetError of stage "close"."""
         failure = CertfleetError("there was no time to close")
@@ -144,14 +156,17 @@ class Window:
                     return self._take_back()
                 except CertfleetError as error:
                     failure = error
-                if isinstance(failure, XgsAccessError):
+                if isinstance(failure, XgsLoginError):
                     # Never a second time: that may lock the account.
                     break
-            failure.advise(
-                "Until the lease ends the port stays open; xgs_dnat_port with state=absent and run_id"
-                f" {self.run} closes it."
-            )
+            failure.advise(self._what_is_left())
             raise failure
+
+    def _what_is_left(self) -> str:
+        if self.closed_at:
+            return "The port is closed; the playbook close_ports or the next renewal removes what is left of it."
+        until = f"Until the lease ends the port {'stays' if self.opened_at else 'may be'} open"
+        return f"{until}; xgs_dnat_port with state=absent and run_id {self.run} closes it."
 
     def _take_back(self) -> None:
         holds, self.holds = self.holds, ()

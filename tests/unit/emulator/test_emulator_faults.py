@@ -100,6 +100,24 @@ def test_refuse(box):
     assert len(box.get("IPHost")) == 2
 
 
+def test_leave(box):
+    """The request after it is refused, and not cut off."""
+    box.faults({"kind": "leave", "operation": "add", "seconds": 0})
+    assert box.add(HOST.format("a")) == "200"
+    with pytest.raises(requests.exceptions.ConnectionError, match="refused"):
+        box.get("IPHost")
+    box.emulator.clear_faults(box.name)
+    assert exists(box)
+    assert len(box.get("IPHost")) == 3
+
+
+def test_envelope(box):
+    box.faults({"kind": "envelope", "operation": "add", "code": 534, "text": "not from there"})
+    answer = box.ask(f'<Set operation="add">{HOST.format("a")}</Set>')
+    assert [(child.tag, child.get("code"), child.text) for child in answer] == [("Status", "534", "not from there")]
+    assert not exists(box)
+
+
 def test_stale_tls(box, issue):
     pair = issue("admin.test")
     box.upload(pair, "admin")

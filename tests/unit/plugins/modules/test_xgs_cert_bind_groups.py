@@ -56,7 +56,7 @@ def test_a_rule_that_is_put_back_stands_where_it_was(box: Box) -> None:
     put_rules(box)
     in_groups, in_list = groups(box), rules(box)
     name, _issued = put(box, "r2.test")
-    box.faults({"kind": "status", "operation": "update", "entity": "FirewallRuleGroup", "text": "busy"})
+    box.faults({"kind": "status", "operation": "update", "entity": "FirewallRuleGroup", "text": "busy", "count": 2})
     did = run(box, name, "waf:rule 2")
     assert "status 500, busy" in str(did.failure)
     assert box.bound("FirewallRule").count(name) == 0
@@ -87,11 +87,25 @@ def test_a_firewall_that_does_not_take_the_order(box: Box) -> None:
     assert did.facts["consumers"][0]["displaced"] == {"Three & more": ["rule 1", "rule 3", "rule 2"]}
 
 
-def test_a_lost_answer_does_not_lose_the_group(box: Box) -> None:
-    """The rule was switched and fell out; nothing answers until the previous certificate is put back."""
+def test_a_firewall_that_falls_silent_does_not_lose_the_group(box: Box) -> None:
+    """The rule and its group are one request, so that nothing has to come after it."""
     before = groups(box)
     name, _issued = put(box)
-    box.faults({"kind": "status", "operation": "update", "entity": "FirewallRuleGroup", "text": "busy"})
+    box.faults(
+        {"kind": "reset_after", "operation": "update", "entity": "FirewallRule", "count": 4},
+        {"kind": "reset_before", "operation": "get", "entity": "FirewallRuleGroup", "nth": 3, "count": 0},
+    )
+    assert "Putting ApplianceCertificate back failed too" in str(run(box, name, "waf:OWA").failure)
+    box.emulator.clear_faults(box.name)
+    assert groups(box) == before
+    assert box.bound("FirewallRule") == [name]
+
+
+def test_a_busy_firewall_does_not_lose_the_group(box: Box) -> None:
+    """The rule was switched and fell out; nothing goes until the previous certificate is put back."""
+    before = groups(box)
+    name, _issued = put(box)
+    box.faults({"kind": "status", "operation": "update", "entity": "FirewallRuleGroup", "text": "busy", "count": 2})
     did = run(box, name, "waf:OWA")
     assert "status 500, busy" in str(did.failure)
     assert f"{APPLIANCE} is still in place" in str(did.failure)

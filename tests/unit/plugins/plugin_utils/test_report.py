@@ -198,6 +198,12 @@ def test_a_window_that_did_not_close(done: bool) -> None:
     assert row["alarm"] is not done
 
 
+def test_a_window_that_did_not_close_is_told_whatever_comes_after_it() -> None:
+    failed = {**order("a"), "failed": True, "stage": "close", "msg": "still open"}
+    row = only(planned(), order=failed, failed={"a": {"stage": "upload", "msg": "fw1: upload: no connection."}})
+    assert (row["stage"], row["error"]) == ("upload", "fw1: upload: no connection. Besides: still open")
+
+
 def test_a_certificate_that_was_not_installed() -> None:
     failed = {"a": {"stage": "verify", "msg": "fw1: a: verify: not served"}}
     row = only(planned(), order=order("a"), failed=failed)

@@ -43,6 +43,21 @@ def test_a_wrong_password_is_tried_once(box: Box, request_: Callable[[Firewall],
     assert "not-it" not in str(caught.value)
 
 
+def test_a_wrong_password_is_tried_twice_a_task_at_most(box: Box) -> None:
+    """The second time is to take back what the first left undone."""
+    firewall = box.firewall(password="not-it")
+    for _ in range(4):
+        with pytest.raises(XgsAccessError, match="does not accept user name and password"):
+            firewall.get("Zone")
+    assert box.state["counters"]["auth_failures"] == 2
+
+
+def test_what_did_not_arrive_whole_is_sent_again(box: Box) -> None:
+    box.faults({"kind": "envelope", "code": 529, "text": "Input request file is Invalid"})
+    box.firewall().send(host("add"))
+    assert addresses(box) == ["192.0.2.1"]
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [({"api_enabled": False}, "status 532.*Switch it on"), ({"allowed_sources": ["192.0.2.0/24"]}, "status 534.*Add")],

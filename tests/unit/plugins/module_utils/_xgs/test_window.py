@@ -295,9 +295,20 @@ def test_neither_failure_is_lost(box: Box, responder: int) -> None:
     box.faults({"kind": "status", "operation": "remove", "entity": "NATRule", "count": 0})
     with pytest.raises(CertfleetError) as caught, Window(box.firewall(), forward(responder))():
         raise CertfleetError("the CA says no", stage="order")
-    told = str(caught.value) + str(caught.value.__context__)
-    assert "the CA says no" in told
-    assert "port stays open" in told
+    assert caught.value.stage == "order"
+    assert "the CA says no" in str(caught.value)
+    assert "Besides: close: " in str(caught.value)
+    assert "port stays open" in str(caught.value)
+
+
+def test_what_is_left_of_a_closed_port_is_not_called_open(box: Box, responder: int) -> None:
+    box.faults({"kind": "status", "operation": "remove", "entity": "Schedule", "count": 0})
+    window = Window(box.firewall(), forward(responder))
+    with pytest.raises(CertfleetError, match=r"The port is closed; .* removes what is left") as caught, window():
+        pass
+    assert caught.value.stage == "close"
+    assert "stays open" not in str(caught.value)
+    assert not box.forwards
 
 
 def test_closing_reads_who_else_is_there_and_nothing_else(box: Box, responder: int) -> None:
