@@ -89,7 +89,9 @@ def test_f18_a_limit_on_one_certificate_leaves_the_others_alone(bench: Bench) ->
         if "limited" not in json.dumps(json.loads(real.body)["identifiers"]):
             return real
         # One that names nobody would be the account's, and keep back what is not asked for yet.
-        return fault.problem(429, "rateLimited", f'{LIMIT} for "limited.f18.example.com"', Retry_After="86400")(exchange)
+        return fault.problem(429, "rateLimited", f'{LIMIT} for "limited.f18.example.com"', Retry_After="86400")(
+            exchange
+        )
 
     bench.proxy.on(fault.NEW_ORDER, limit_one, times=None)
     requests = [bench.request(f"{name}.f18.example.com") for name in ("one", "limited", "two")]
