@@ -107,9 +107,12 @@ def plan_absent(objects: Objects, name: str, run: str, now: datetime.datetime, *
         _listed(gone),
         {},
         tuple(map(removal, gone)),
-        warnings=tuple(
-            f"{mark} has the port open until {mark.expires:%H:%M} UTC; state=absent with run_id {mark.run} ends that"
-            for mark in others
+        warnings=(
+            *(
+                f"{mark} has the port open until {mark.expires:%H:%M} UTC; state=absent with run_id {mark.run} ends that"
+                for mark in others
+            ),
+            *_warnings(objects, mine, [], gone),
         ),
     )
 
