@@ -30,6 +30,7 @@ NOT_OURS = (
     "staging",
     "inventory.yml",
     "playbook.yml",
+    "fleet.json",
     "extra_vars.json",
     "ansible.cfg",
 )
