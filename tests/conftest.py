@@ -35,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="A,B",
         help=f"on which the end-to-end tests run, of {', '.join(PERSONAS)} (default: %(default)s; with CI set, all)",
     )
+    parser.addoption(
+        "--foresee",
+        choices=("newest", "all", "none"),
+        default="newest",
+        help="on which firmware each run of a playbook is preceded by one with --check, which must announce the same"
+        " (default: %(default)s)",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -10,11 +10,14 @@ from __future__ import annotations
 import typing as t
 
 from ._acme.order import CertificateRequest, FailedCertificate, IssuedCertificate
+from ._foreseen import place
 from ._runner import failure_result
 from ._store import CHAIN, KEY, Store
 
 if t.TYPE_CHECKING:
     from ._xgs.window import Window
+
+FILES = {"certificate_path": CHAIN, "private_key_path": KEY}
 
 
 def named(request: CertificateRequest, *, changed: bool) -> dict[str, t.Any]:
@@ -29,6 +32,15 @@ def failed(result: FailedCertificate) -> dict[str, t.Any]:
     return {**named(result.request, changed=False), **failure_result(error)}
 
 
+def foreseen(store: Store, request: CertificateRequest) -> dict[str, t.Any]:
+    """The entry of a certificate that would be obtained.
+
+    Its files have a place where there is nothing: at that of the real ones a former certificate may be.
+    """
+    paths = {key: place(store.path(request, file)) for key, file in FILES.items()}
+    return {**named(request, changed=True), **paths}
+
+
 def entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool) -> dict[str, t.Any]:
     """The entry of a certificate; new: it comes from this run."""
     if isinstance(result, FailedCertificate):
@@ -36,8 +48,7 @@ def entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool
     request = result.request
     return {
         **named(request, changed=new),
-        "certificate_path": store.path(request, CHAIN),
-        "private_key_path": store.path(request, KEY),
+        **{key: store.path(request, file) for key, file in FILES.items()},
         "order_uri": result.order_uri,
         "validated": result.challenged,
         **{
@@ -66,4 +77,4 @@ def told(window: Window | None) -> list[str]:
     return [*window.warnings, *window.firewall.remarks] if window else []
 
 
-__all__ = ("entry", "failed", "named", "opening", "told")
+__all__ = ("entry", "foreseen", "opening", "told")

@@ -44,13 +44,15 @@ def _asked_for(request: CertificateRequest) -> dict[str, t.Any]:
 
 
 class Store:
-    """Implements the order engine's Store on a private directory. directory_url: of the CA that it all comes from."""
+    """Implements the order engine's Store on a private directory, made when it is locked.
+
+    directory_url: of the CA that it all comes from.
+    """
 
     def __init__(self, directory: str, directory_url: str = "", clock: Clock | None = None) -> None:
         self._directory = directory
         self._directory_url = directory_url
         self._clock = clock or Clock()
-        make_private_directory(directory)
 
     def path(self, request: CertificateRequest, file: str) -> str:
         return os.path.join(self._directory, request.name, file)
@@ -58,6 +60,7 @@ class Store:
     @contextlib.contextmanager
     def locked(self, requests: t.Iterable[CertificateRequest]) -> t.Iterator[None]:
         """Keep other runs off these certificates. CertfleetError when one is at work on any of them."""
+        make_private_directory(self._directory)
         with contextlib.ExitStack() as stack:
             # Sorted: of two runs one gets all.
             for directory in sorted({os.path.join(self._directory, request.name) for request in requests}):

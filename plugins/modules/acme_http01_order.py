@@ -108,6 +108,8 @@ attributes:
   check_mode:
     support: full
     details: Neither the CA nor the firewall is written to; that each certificate would be obtained is taken for granted.
+      The files of such a certificate are given a place where there is nothing yet, which M(certfleet.sophos_xgs.xgs_cert_upload)
+      knows in check mode.
   diff_mode:
     support: full
 """
@@ -177,11 +179,11 @@ certificates:
     certificate_path:
       description: Certificate and chain, PEM.
       type: str
-      returned: when obtained
+      returned: when obtained, or in check mode when it would be
     private_key_path:
       description: Private key, PEM, readable by this user only.
       type: str
-      returned: when obtained
+      returned: when obtained, or in check mode when it would be
     validated:
       description: Whether the CA connected to port 80 for it. If not, it trusted an earlier validation.
       type: bool
@@ -247,7 +249,7 @@ from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, I
 from ..module_utils._acme.revalidation import forget_validations
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from, requests_from
 from ..module_utils._errors import CertfleetError, joined, stage
-from ..module_utils._order_result import entry, failed, named, opening, told
+from ..module_utils._order_result import entry, foreseen, opening, told
 from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._responder_thread import Listener
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
@@ -288,10 +290,10 @@ def run(params: Params, check_mode: bool) -> Outcome:
     _check(params)
     window = _window(params["port_forward"])
     listener = Listener(params["listen"]) if params["listen"] else None
-    if check_mode:
-        return _predict(requests, window, params)
     with stage("order"):
         store = Store(params["output_dir"], params["acme_directory"])
+        if check_mode:
+            return _predict(store, requests, window, params)
         with store.locked(requests):
             found = _found(store, requests, params)
             missing = [request for request in requests if request.name not in found]
@@ -375,20 +377,23 @@ def _find_account(client: AcmeClient, params: Params) -> None:
             ensure_account(client, contact=[], terms_agreed=False, only_existing=True)
 
 
-def _predict(requests: list[CertificateRequest], window: Window | None, params: Params) -> Outcome:
+def _predict(store: Store, requests: list[CertificateRequest], window: Window | None, params: Params) -> Outcome:
     """Check mode: what would be ordered, and what would be opened on the firewall meanwhile."""
-    checked = examined(requests, params, window)
+    found = _found(store, requests, params)
+    checked = examined([request for request in requests if request.name not in found], params, window)
     after: dict[str, t.Any] = {"certificates": {request.name: list(request.domains) for request in checked.sound}}
     if window is not None and checked.sound:
         with stage("open"):
             after["port_forward"] = window.plan().after
+    known = {**found, **checked.refused}
     entries = [
-        failed(checked.refused[request.name]) if request.name in checked.refused else named(request, changed=True)
+        entry(store, known[request.name], new=False) if request.name in known else foreseen(store, request)
         for request in requests
     ]
     facts = {"certificates": entries, "window": opening(window), **checked.facts}
     failure = joined([result.error for result in checked.refused.values()])
-    return Outcome(bool(checked.sound), facts, {}, after, warnings=checked.warnings + told(window), failure=failure)
+    warnings = checked.warnings + told(window)
+    return Outcome(bool(checked.sound), facts, {}, after if checked.sound else {}, warnings=warnings, failure=failure)
 
 
 def main() -> None:

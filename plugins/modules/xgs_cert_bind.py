@@ -33,6 +33,12 @@ options:
       - A rule with a domain that the certificate does not cover is never switched.
     type: list
     elements: str
+  domains:
+    description:
+      - Names of the certificate, for check mode before it is on the firewall. Without them check mode goes by the version before.
+      - A run goes by the certificate itself and takes no notice of this.
+    type: list
+    elements: str
   verify_timeout:
     description:
       - Seconds that a consumer may take to serve the new certificate.
@@ -80,7 +86,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 consumers:
-  description: The consumers that were switched.
+  description: The consumers that were switched, or would be.
   returned: success
   type: list
   elements: dict
@@ -122,6 +128,11 @@ consumers:
       returned: success
       sample: {}
   sample: []
+foreseen:
+  description: Whether this is what check mode foresees, so that nothing has happened.
+  returned: success
+  type: bool
+  sample: false
 left_alone:
   description: Consumers that were not switched although one may expect it, and why.
   returned: success
@@ -130,9 +141,10 @@ left_alone:
 """
 
 from ..module_utils._errors import CertfleetError, joined, stage
+from ..module_utils._names import normalise_domains
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
 from ..module_utils._xgs.api import Firewall
-from ..module_utils._xgs.binding import Verification, bind
+from ..module_utils._xgs.binding import Bound, Verification, bind
 from ..module_utils._xgs.certificates import StoredCertificate, base_name, read_certificates, versions
 from ..module_utils._xgs.consumers import (
     Consumer,
@@ -152,6 +164,7 @@ ARGUMENTS = Arguments(
         **xgs_spec(),
         "certificate": {"type": "str", "required": True},
         "consumers": {"type": "list", "elements": "str"},
+        "domains": {"type": "list", "elements": "str"},
         "verify_timeout": {"type": "int", "default": 60},
         "verify_address": {"type": "str"},
         "verify_chain": {"type": "bool", "default": True},
@@ -175,11 +188,13 @@ def run(params: Params, check_mode: bool) -> Outcome:
         # In check mode it may not be there yet; then it will hardly have other names than the version before.
         likely = certificate or next(iter(existing), None)
         names = likely.facts.names if likely and likely.facts else ()
+        if certificate is None and params["domains"]:
+            names = normalise_domains(params["domains"])
         selected = select(consumers, wanted, family, names)
-        if certificate:
+        if certificate or params["domains"]:
             check_names(selected, names, firewall.endpoint)
         left = left_alone(consumers, wanted, family - {params["certificate"]}, names)
-        outcome = _planned(selected, params["certificate"], left)
+        outcome = _planned(selected, params["certificate"], left, check_mode)
         if not selected:
             outcome.warnings.append(f"Nothing on {firewall.endpoint.host} uses {params['certificate']}: set consumers.")
         to_switch, failures = _permitted(firewall, selected, params["certificate"])
@@ -201,13 +216,17 @@ def _check_absence(certificate: str, stored: list[StoredCertificate], check_mode
         raise CertfleetError("the firewall holds no such certificate", remedy="Upload it first, with xgs_cert_upload.")
 
 
-def _planned(selected: list[Consumer], certificate: str, left: dict[str, str]) -> Outcome:
-    before, after = {}, {}
-    for _consumer, change in plan_bind(selected, certificate):
+def _planned(selected: list[Consumer], certificate: str, left: dict[str, str], check_mode: bool) -> Outcome:
+    """The diff, and in check mode the consumers too; a run fills them in as it goes."""
+    before, after, foreseen = {}, {}, []
+    for consumer, change in plan_bind(selected, certificate):
         before.update(change.before)
         after.update(change.after)
+        bound = Bound(str(consumer), consumer.certificate, certificate, None, [], "in check mode nothing is switched")
+        foreseen.append(bound.as_dict())
+    facts = {"consumers": foreseen if check_mode else [], "left_alone": left, "foreseen": check_mode}
     warnings = [f"{consumer} is left as it is: it {reason}." for consumer, reason in left.items()]
-    return Outcome(bool(after), {"consumers": [], "left_alone": left}, before, after, warnings=warnings)
+    return Outcome(bool(after), facts, before, after, warnings=warnings)
 
 
 def _permitted(

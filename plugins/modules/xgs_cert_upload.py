@@ -77,6 +77,21 @@ options:
       - Without it all versions go, and one that is in use is an error that names its users.
       - A self-signed version is not counted once there is another one.
     type: int
+  foreseen:
+    description:
+      - What tasks before this one would have done, for O(state=absent) in check mode, so that it says the same as the run. A run
+        sees it for itself and takes no notice of this.
+    type: dict
+    suboptions:
+      certificate:
+        description: The newest version, as the task that uploads it returns RV(certificate).
+        type: str
+        required: true
+      consumers:
+        description: Who would use it, as M(certfleet.sophos_xgs.xgs_cert_bind) returns them.
+        type: list
+        elements: str
+        default: []
   state:
     description:
       - V(present) uploads. V(absent) removes versions that this module made.
@@ -93,6 +108,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details: A file that is not there (yet) is a change, of which no more can be said. The name of the version ends in C(-YYYYMMDD-FFFFFFFF) then,
+      which M(certfleet.sophos_xgs.xgs_cert_bind) understands.
   diff_mode:
     support: full
 """
@@ -131,7 +148,7 @@ certificate:
   type: str
   sample: OWA-20270219-1a2b3c4d
 fingerprint:
-  description: SHA-256 of the certificate.
+  description: SHA-256 of the certificate. None in check mode where its file is not there yet; so the next two.
   returned: unless O(state=absent)
   type: str
   sample: 1a2b3c4d00000000000000000000000000000000000000000000000000000000
@@ -164,20 +181,22 @@ in_use:
 """
 
 import datetime
+import os
 from pathlib import Path
 
 from ..module_utils import _x509
 from ..module_utils._errors import CertfleetError, stage
+from ..module_utils._foreseen import is_foreseen
 from ..module_utils._names import normalise_domains
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
 from ..module_utils._xgs.api import Firewall
-from ..module_utils._xgs.certificates import check_name, origin_of, read_certificates, versions
+from ..module_utils._xgs.certificates import UNISSUED, check_name, origin_of, read_certificates, versions
 from ..module_utils._xgs.change import Change
 from ..module_utils._xgs.consumers import check_names, read_consumers
 from ..module_utils._xgs.errors import XgsApiError
-from ..module_utils._xgs.pruning import Users, plan_prune, read_users, remove
+from ..module_utils._xgs.pruning import Users, plan_prune, read_users, remove, with_newest
 from ..module_utils._xgs.rights import check_rights, parts_of
-from ..module_utils._xgs.uploads import Material, check_uploaded, plan_replacement, plan_upload
+from ..module_utils._xgs.uploads import Material, check_uploaded, plan_replacement, plan_upload, stored_under
 from ..module_utils._xgs_options import firewall_from, xgs_spec
 
 # As long as the first certificates of most CAs: whoever has none by then needs to look.
@@ -198,6 +217,13 @@ ARGUMENTS = Arguments(
         "domains": {"type": "list", "elements": "str"},
         "key_type": {"type": "str", "choices": list(_x509.KEY_TYPES), "default": _x509.KEY_TYPES[0]},
         "keep": {"type": "int"},
+        "foreseen": {
+            "type": "dict",
+            "options": {
+                "certificate": {"type": "str", "required": True},
+                "consumers": {"type": "list", "elements": "str", "default": []},
+            },
+        },
         "state": {"type": "str", "choices": ["present", "absent", "provisional"], "default": "present"},
     },
     mutually_exclusive=(("certificate_path", "certificate_content"), ("private_key_path", "private_key_content")),
@@ -218,6 +244,9 @@ def run(params: Params, check_mode: bool) -> Outcome:
 
 
 def _present(params: Params, check_mode: bool) -> Outcome:
+    missing = [path for path in _paths(params) if not os.path.exists(path)] if check_mode else []
+    if missing:
+        return _foreseen(params, missing)
     material = _material(params)
     firewall = firewall_from(params)
     stored = read_certificates(firewall)
@@ -233,6 +262,25 @@ def _present(params: Params, check_mode: bool) -> Outcome:
     if change.changed and not check_mode:
         _apply(firewall, version, material, change)
     return _outcome(firewall, version, material.facts, change)
+
+
+def _paths(params: Params) -> list[str]:
+    return [path for option in ("certificate_path", "private_key_path") if (path := params[option])]
+
+
+def _foreseen(params: Params, missing: list[str]) -> Outcome:
+    """Check mode before the certificate is there: that it would be uploaded is all that can be known."""
+    stored = read_certificates(firewall_from(params))
+    before = stored_under(params["replace"], stored).as_dict() if params["replace"] else None
+    name = params["replace"] or params["name"] + UNISSUED
+    unsaid = [path for path in missing if not is_foreseen(path)]
+    return Outcome(
+        True,
+        {"certificate": name, **dict.fromkeys(("fingerprint", "not_after", "self_signed", "lifetime_days"))},
+        {"certificate": before},
+        {"certificate": {"name": name, "not there yet": missing}},
+        warnings=[f"{path} is not there: check mode takes it that an earlier task would make it." for path in unsaid],
+    )
 
 
 def _provisional(params: Params, check_mode: bool) -> Outcome:
@@ -322,10 +370,15 @@ def _outcome(firewall: Firewall, name: str, facts: _x509.CertificateFacts, chang
 def _absent(params: Params, check_mode: bool) -> Outcome:
     firewall = firewall_from(params)
     stored = versions(params["name"], read_certificates(firewall))
+    foreseen = params["foreseen"] if check_mode else None
+    if foreseen:
+        stored = with_newest(foreseen["certificate"], stored)
     keep = params["keep"]
     used_by = Users({}, [])
     if plan_prune(params["name"], keep or 0, stored, ()).changed:
         used_by = read_users(firewall)
+        if foreseen:
+            used_by = used_by.switched(foreseen["consumers"], foreseen["certificate"])
     change = plan_prune(params["name"], keep or 0, stored, used_by.by_certificate)
     in_use = {version: used_by.by_certificate[version] for version in change.after["certificates"]}
     if keep is None:

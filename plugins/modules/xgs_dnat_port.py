@@ -151,7 +151,9 @@ def run(params: Params, check_mode: bool) -> Outcome:
         if params["state"] == "swept":
             plan = plan_swept(Objects(firewall), now)
             return _remove(firewall, plan, {}, check_mode)
-        plan = plan_absent(Objects(firewall, like=params["name"]), params["name"], run_id, now, left=True)
+        # A run is told by the firewall what somebody else uses; check mode has to look for itself.
+        objects = Objects(firewall, like=None if check_mode else params["name"])
+        plan = plan_absent(objects, params["name"], run_id, now, left=True)
         return _remove(firewall, plan, {"run_id": run_id}, check_mode)
 
 
@@ -192,9 +194,9 @@ def _remove(firewall: Firewall, plan: Plan, facts: dict[str, t.Any], check_mode:
     stays = {f"{write.entity.tag} {write.name}" for write in left}
     did = _did(firewall, plan)
     did["removed"] = [label for label in did["removed"] if label not in stays]
-    after = {label: text for label, text in plan.before.items() if label in stays}
+    before = {label: text for label, text in plan.before.items() if label not in stays}
     warnings = [*plan.warnings, *(still_used(write.entity) for write in left), *firewall.remarks]
-    return Outcome(bool(did["removed"]), {**facts, **did}, plan.before, after, warnings=warnings)
+    return Outcome(bool(did["removed"]), {**facts, **did}, before, {}, warnings=warnings)
 
 
 def _did(firewall: Firewall, plan: Plan) -> dict[str, t.Any]:

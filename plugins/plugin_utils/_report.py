@@ -35,10 +35,7 @@ def to_order(planned: t.Iterable[Row], rehearsal: bool = False) -> list[Row]:
 
 
 def to_install(planned: t.Iterable[Row], order: Row) -> list[Row]:
-    """The plan's certificates that can be installed now: those obtained, with their files, and those on the firewall.
-
-    In check mode nothing was obtained, so nothing new can be installed.
-    """
+    """The plan's certificates that can be installed now: those obtained, with their files, and those there."""
     obtained = {entry["name"]: entry for entry in order.get("certificates", ()) if "certificate_path" in entry}
     return [
         {**entry, **{key: obtained[entry["name"]][key] for key in ("certificate_path", "private_key_path")}}
@@ -119,10 +116,10 @@ def _fail(row: Row, failure: Row, alarm: bool) -> None:
 def _rehearsed(firewall: str, planned: Row, registered: Row, alarm_days: float) -> Row:
     """Any failure is an alarm: a rehearsal is there to find it."""
     ordered = _ordered(planned["name"], registered)
-    status = "rehearsed" if "certificate_path" in ordered else "would be rehearsed"
+    status = "rehearsed" if "validated" in ordered else "would be rehearsed"
     row = _begun(firewall, planned, registered, status, alarm_days)
     row["reason"] = ""
-    if "certificate_path" in ordered:
+    if "validated" in ordered:
         row["validated"] = planned["domains"] if ordered["validated"] else []
         row["reason"] = f"validated: {', '.join(row['validated']) or 'nothing, the CA trusts what it saw before'}"
     failure = _failure(planned["name"], registered, ordered)
@@ -139,7 +136,7 @@ def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) ->
         return row
     failure = _failure(name, registered, ordered)
     installed = registered["installed"].get(name)
-    if installed:
+    if installed and not installed["foreseen"]:
         row.update(status="renewed" if planned["action"] == "renew" else "repointed", **installed)
         row.update(previous=planned["current"] if planned["action"] == "renew" else None)
         row.update(

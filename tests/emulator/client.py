@@ -130,8 +130,9 @@ class Emulator:
         found: dict[str, str] = self._call("GET", f"/firewalls/{name}/objects/{entity}")
         return found
 
-    def reset(self, name: str) -> None:
-        self._call("POST", f"/firewalls/{name}/reset")
+    def reset(self, name: str, to: Mapping[str, Any] | None = None) -> None:
+        """Counters and log start anew, or go on from an earlier answer of `firewall(name)`."""
+        self._call("POST", f"/firewalls/{name}/reset", to and {"counters": to["counters"], "log": to["log"]})
 
     def add_faults(self, name: str, *faults: Mapping[str, Any]) -> None:
         self._call("POST", f"/firewalls/{name}/faults", list(faults))

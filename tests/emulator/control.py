@@ -125,7 +125,8 @@ async def _objects(request: web.Request) -> web.Response:
 
 async def _reset(request: web.Request) -> web.Response:
     firewall = _firewall(request)
-    firewall.device.journal.reset()
+    then = await request.json() if request.can_read_body else {"counters": {}, "log": []}
+    firewall.device.journal.back_to(then["counters"], then["log"])
     return web.json_response({})
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -35,6 +36,12 @@ class Journal:
     def reset(self) -> None:
         self.counters: Counter[str] = Counter(requests=0, reads=0, writes=0, auth_failures=0)
         self.entries: deque[dict[str, Any]] = deque(maxlen=LONGEST_LOG)
+
+    def back_to(self, counters: Mapping[str, int], entries: Sequence[dict[str, Any]]) -> None:
+        """As it was at an earlier moment."""
+        self.reset()
+        self.counters.update(counters)
+        self.entries.extend(entries)
 
     def note(self, source: str, operation: str, entity: str, name: str, status: str) -> None:
         if operation == "get":

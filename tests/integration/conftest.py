@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,23 @@ import pytest
 
 from emulator.personas import LATEST
 from lab.fleet import Fleet
+from lab.foresight import compare, foresee
 from lab.plane import Plane
 from lab.playbook import PlaybookResult, prepare, run_playbook
 
+# Below a test's directory: what Ansible and the test itself write, and the logs of servers.
+NOT_OURS = (
+    ".ansible",
+    "tmp",
+    "ca",
+    "proxy",
+    "staging",
+    "inventory.yml",
+    "playbook.yml",
+    "fleet.json",
+    "extra_vars.json",
+    "ansible.cfg",
+)
 RENEW = "certfleet.sophos_xgs.renew"
 
 
@@ -27,6 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/integration" in str(item.path):
             item.add_marker(pytest.mark.integration)
+            # Each run of a playbook is preceded by its check, on a machine that may be busy.
+            item.add_marker(pytest.mark.timeout(300))
     # What a plane adds does not depend on the firmware.
     items[:] = [item for item in items if _chosen(getattr(item, "callspec", None))]
 
@@ -65,8 +81,15 @@ def scratch() -> Iterator[Path]:
 
 
 @pytest.fixture
-def play(collection_path: Path, tmp_path: Path) -> Callable[..., PlaybookResult]:
-    """`play(fleet, hosts, playbook=…)`: run a playbook on hosts of a fleet; variables go to the group."""
+def play(
+    collection_path: Path, tmp_path: Path, firmware: str, request: pytest.FixtureRequest
+) -> Callable[..., PlaybookResult]:
+    """`play(fleet, hosts, playbook=…)`: run a playbook on hosts of a fleet; variables go to the group.
+
+    Before that it is run with --check, on the newest firmware (`--foresee` says on which). `unforeseen` are the names
+    of tasks that undo what an earlier task of the playbook does: to check mode there is nothing to undo.
+    """
+    foreseen_on = {"newest": (LATEST,), "all": (firmware,), "none": ()}[request.config.getoption("foresee")]
 
     def run(
         fleet: Fleet,
@@ -74,19 +97,31 @@ def play(collection_path: Path, tmp_path: Path) -> Callable[..., PlaybookResult]
         playbook: Any = RENEW,
         others: Mapping[str, Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
+        unforeseen: Container[str] = (),
+        flags: Sequence[str] = (),
         **options: Any,
     ) -> PlaybookResult:
         inventory = fleet.inventory(hosts, **(variables or {}))
         inventory["all"]["hosts"] = dict(others or {})
-        workdir = tmp_path / "run"
-        return run_playbook(
-            playbook,
-            collection_path=collection_path,
-            workdir=workdir,
-            inventory=inventory,
-            machine=fleet.plane.control,
-            **options,
-        )
+
+        def once(*more: str) -> PlaybookResult:
+            return run_playbook(
+                playbook,
+                collection_path=collection_path,
+                workdir=tmp_path / "run",
+                inventory=inventory,
+                machine=fleet.plane.control,
+                flags=[*flags, *more],
+                **options,
+            )
+
+        if firmware not in foreseen_on or "--check" in flags:
+            return once()
+        (tmp_path / "run" / "home").mkdir(parents=True, exist_ok=True)
+        foreseen = foresee(lambda: once("--check", "--diff"), fleet, tmp_path, NOT_OURS)
+        result = once()
+        compare(foreseen, result, unforeseen)
+        return result
 
     return run
 

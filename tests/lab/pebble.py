@@ -8,8 +8,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +81,7 @@ class AcmeCa:
         self._alternate_roots = alternate_roots
         self._stack = ExitStack()
         self._log_start = 0
+        self._left_out: list[tuple[int, int]] = []
         self.directory_url = ""
         self.management_url = ""
         self.dns_address = ""
@@ -200,15 +201,31 @@ class AcmeCa:
         """Their serial numbers, hex, in order of issue."""
         return pebble_log.issued(self.log())
 
+    def accounts(self) -> int:
+        """How many accounts were registered since the start."""
+        return pebble_log.accounts(self.log())
+
     def validations(self, name: str | None = None) -> list[Validation]:
         """Validations in order, all or those of one name; see `Validation`."""
         return [v for v in pebble_log.validations(self.log()) if name in (None, v.name)]
 
     def log(self) -> str:
-        """Pebble's log since it was ready."""
-        with self.log_path.open("rb") as file:
-            file.seek(self._log_start)
-            return file.read().decode(errors="replace")
+        """Pebble's log since it was ready, without what was to be left out."""
+        content = self.log_path.read_bytes()
+        pieces, start = [], self._log_start
+        for first, end in self._left_out:
+            pieces.append(content[start:first])
+            start = max(start, end)
+        return b"".join([*pieces, content[start:]]).decode(errors="replace")
+
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """What is logged meanwhile is in the log for as long as this lasts, and never again."""
+        start = self.log_path.stat().st_size
+        try:
+            yield
+        finally:
+            self._left_out.append((start, self.log_path.stat().st_size))
 
     # -- inside -------------------------------------------------------------------------------
 

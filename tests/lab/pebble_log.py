@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 _REQUEST = re.compile(r"\b(GET|HEAD|POST|PUT|DELETE) (\S+) -> calling handler")
 _ISSUED = re.compile(r"Issued certificate serial (\w+) for order")
+_ACCOUNT = re.compile(r"There are now \d+ accounts in memory")
 _TASK = re.compile(r'Pulled a task from the Tasks queue: .*Identifier\{Type:"(?:dns|ip)", Value:"([^"]+)"\}')
 _FETCH = re.compile(r"Attempting to validate w/ HTTP: http://(\[[^]]+\]|[^:/]+)")
 _OUTCOME = re.compile(r"authz \S+ set (VALID|INVALID) by completed challenge")
@@ -36,6 +37,11 @@ def requests(log: str) -> list[tuple[str, str]]:
 def issued(log: str) -> list[str]:
     """Serial numbers (hex) of the certificates issued, in order."""
     return _ISSUED.findall(log)
+
+
+def accounts(log: str) -> int:
+    """How many accounts were registered."""
+    return len(_ACCOUNT.findall(log))
 
 
 def validations(log: str) -> list[Validation]:

@@ -18,16 +18,26 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from lab.plane.machine import LocalMachine, Machine
 
 BIN = Path(sys.executable).parent
+_TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*)\] \*+$")
+_STATUS = re.compile(r"^(ok|changed|skipping|fatal|failed|unreachable): \[([^\] ]+)")
 _RECAP = re.compile(r"^(\S+)\s+:\s+((?:\w+=\d+\s*)+)$", re.MULTILINE)
 # Settings and credentials of whoever runs the tests must not leak into them.
 _NOT_INHERITED = re.compile(r"^(ANSIBLE_|XGS_|ACME_|PYTHON(PATH|HOME)$|LC_|LANG)")
+
+
+class Told(NamedTuple):
+    """A line that a user reads of a task, or of one turn of its loop: ok, changed, skipping, fatal, failed."""
+
+    host: str
+    task: str
+    status: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,17 @@ class PlaybookResult:
     @property
     def failed(self) -> int:
         return sum(counts["failed"] + counts["unreachable"] for counts in self.recap.values())
+
+    @property
+    def told(self) -> list[Told]:
+        """What was said of each task and host, in this order."""
+        found, task = [], ""
+        for line in self.stdout.splitlines():
+            if heading := _TASK.match(line):
+                task = heading[1]
+            elif status := _STATUS.match(line):
+                found.append(Told(status[2], task, status[1]))
+        return found
 
     def check(self) -> PlaybookResult:
         """Itself, or an AssertionError with all the output when the run failed."""

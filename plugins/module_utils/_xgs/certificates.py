@@ -29,6 +29,8 @@ from .archive import certificate_files
 
 # The firewall allows 50 characters; a version's suffix takes 18.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
+# What check mode calls a version that is still to be issued.
+UNISSUED = "-YYYYMMDD-FFFFFFFF"
 VERSION = re.compile(r"-[0-9]{8}-([0-9a-f]{4})([0-9a-f]{4})\Z")
 
 
@@ -149,7 +151,7 @@ def check_name(name: str) -> None:
 
 def base_name(version: str) -> str:
     """The name without its version."""
-    return VERSION.sub("", version)
+    return VERSION.sub("", version.removesuffix(UNISSUED))
 
 
 def versions(name: str, stored: t.Iterable[StoredCertificate]) -> list[StoredCertificate]:
@@ -176,6 +178,7 @@ def version_name(name: str, facts: _x509.CertificateFacts, origin: str = "") -> 
 
 
 __all__ = (
+    "UNISSUED",
     "StoredCertificate",
     "authority_certificates",
     "base_name",

@@ -107,10 +107,7 @@ def plan_absent(objects: Objects, name: str, run: str, now: datetime.datetime, *
         _listed(gone),
         {},
         tuple(map(removal, gone)),
-        warnings=tuple(
-            f"{mark} has the port open until {mark.expires:%H:%M} UTC; state=absent with run_id {mark.run} ends that"
-            for mark in others
-        ),
+        warnings=(*map(_still_open, others), *_warnings(objects, mine, [], gone)),
     )
 
 
@@ -280,6 +277,10 @@ def _warnings(
         and one not in stays
         and (name_of(one) in theirs or _grouped(objects, one))
     )
+
+
+def _still_open(mark: Mark) -> str:
+    return f"{mark} has the port open until {mark.expires:%H:%M} UTC; state=absent with run_id {mark.run} ends that"
 
 
 def still_used(one: ET.Element) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from .api import Firewall, Write
-from .certificates import StoredCertificate, read_certificates, versions
+from .certificates import StoredCertificate, read_certificates
 from .change import Change
 from .consumers import KINDS, read_consumers
 from .errors import NO_RIGHT, XgsApiError, XgsError
@@ -31,6 +31,14 @@ class Users(t.NamedTuple):
         """Who it is, when the firewall says that there is somebody and we see nobody."""
         return f"something else ({', '.join(self.hidden)} may not be read)" if self.hidden else "something else"
 
+    def switched(self, consumers: t.Sequence[str], certificate: str) -> Users:
+        """As it will be when these use that certificate."""
+        others = {
+            name: [user for user in users if user not in consumers] for name, users in self.by_certificate.items()
+        }
+        others[certificate] = [*others.get(certificate, ()), *consumers]
+        return self._replace(by_certificate={name: users for name, users in others.items() if users})
+
 
 def read_users(firewall: Firewall) -> Users:
     """Who uses which certificate, as far as the account may see it; the firewall itself guards the rest (504)."""
@@ -49,17 +57,22 @@ def read_users(firewall: Firewall) -> Users:
     return users
 
 
-def plan_prune(name: str, keep: int, stored: t.Sequence[StoredCertificate], in_use: t.Container[str]) -> Change:
+def plan_prune(name: str, keep: int, found: t.Sequence[StoredCertificate], in_use: t.Container[str]) -> Change:
     """Remove our versions but the `keep` newest and those in use. An object of the bare name is not ours.
 
-    A provisional one goes as soon as there is another.
+    A provisional one goes as soon as there is another. found: versions() of the name.
     """
-    found = versions(name, stored)
     kept = [version for version in found[:keep] if version is found[0] or not _provisional(version)]
     old = [version.name for version in found if version not in kept and version.name != name]
     gone = [version for version in old if version not in in_use]
     writes = tuple(Write("remove", element("Certificate", {"Name": version})) for version in gone)
     return Change({"certificates": old}, {"certificates": [version for version in old if version in in_use]}, writes)
+
+
+def with_newest(version: str, found: list[StoredCertificate]) -> list[StoredCertificate]:
+    """The versions, newest first, together with one that a task before would have made."""
+    there = any(one.name == version for one in found)
+    return found if there else [StoredCertificate(version, [], has_key=True), *found]
 
 
 def _provisional(version: StoredCertificate) -> bool:
@@ -88,4 +101,4 @@ def remove(firewall: Firewall, change: Change) -> list[str]:
     return referred
 
 
-__all__ = ("Users", "plan_prune", "read_users", "remove")
+__all__ = ("Users", "plan_prune", "read_users", "remove", "with_newest")

@@ -65,14 +65,20 @@ def plan_replacement(
 
     Raises CertfleetError when there is no such object.
     """
-    current = next((certificate for certificate in stored if certificate.name == name), None)
-    if current is None:
-        raise CertfleetError(
-            f"the firewall has no certificate '{name}' to replace", remedy="Leave replace out to upload a new version."
-        )
+    current = stored_under(name, stored)
     if current.facts == material.facts:
         return Change({}, {})
     return _change(firewall, current.as_dict(), Upload("update", name, material))
+
+
+def stored_under(name: str, stored: t.Iterable[StoredCertificate]) -> StoredCertificate:
+    """The object of this name. Raises CertfleetError when there is none."""
+    for certificate in stored:
+        if certificate.name == name:
+            return certificate
+    raise CertfleetError(
+        f"the firewall has no certificate '{name}' to replace", remedy="Leave replace out to upload a new version."
+    )
 
 
 class Upload(t.NamedTuple):
@@ -140,4 +146,4 @@ def _common_name(certificate: x509.Certificate) -> str:
     )
 
 
-__all__ = ("Material", "check_uploaded", "plan_replacement", "plan_upload")
+__all__ = ("Material", "check_uploaded", "plan_replacement", "plan_upload", "stored_under")

@@ -53,8 +53,8 @@ def test_nobody_else_reads_it(tmp_path: Path) -> None:
 
 def test_f29_a_directory_that_others_enter_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    with pytest.raises(CertfleetError, match="accessible by others"):
-        Store(str(tmp_path))
+    with pytest.raises(CertfleetError, match="accessible by others"), Store(str(tmp_path)).locked([]):
+        pass
 
 
 def test_what_was_issued_is_found_again(tmp_path: Path) -> None:

@@ -119,3 +119,20 @@ def test_f33_check_mode_binds_nothing_but_reads_the_address(ca: AcmeCa, order: O
         order("checked.listen.example", check_mode=True, listen="localhost:8080")
     assert caught.value.stage == "responder"
     assert ca.requests() == before
+
+
+def test_check_mode_makes_nothing_and_knows_what_is_there(ca: AcmeCa, order: Order, tmp_path: Path) -> None:
+    """Where the files of a certificate that would be obtained should be, there is nothing, not even a former one."""
+    name = "foreseen.listen.example"
+    ca.add_a(name, HOST)
+    (would,) = order(name, check_mode=True).facts["certificates"]
+    assert would["changed"]
+    assert not (tmp_path / "out").exists()
+    (did,) = order(name).facts["certificates"]
+    for check_mode in (True, False):
+        again = order(name, check_mode=check_mode)
+        assert (again.changed, again.facts["certificates"]) == (False, [{**did, "changed": False, "validated": False}])
+        assert again.as_result(show_diff=True).get("diff") is None
+    (would,) = order(name, "other.listen.example", check_mode=True).facts["certificates"]
+    assert would["changed"]
+    assert not any(Path(would[key]).exists() for key in ("certificate_path", "private_key_path"))

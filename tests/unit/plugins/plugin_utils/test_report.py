@@ -54,6 +54,7 @@ def installed(days: float = 90) -> Row:
         "not_after": f"{end:%Y-%m-%dT%H:%M:%SZ}",
         "lifetime_days": float(days),
         "consumers": [SERVED],
+        "foreseen": False,
     }
 
 
@@ -101,7 +102,7 @@ def test_what_can_be_installed() -> None:
     assert to_install(plan, obtained) == [{**plan[0], **FILES}, plan[2]]
 
 
-@pytest.mark.parametrize("obtained", [{}, {"skipped": True}, {"certificates": [{"name": "a"}]}, {"failed": True}])
+@pytest.mark.parametrize("obtained", [{}, {"skipped": True}, {"failed": True}])
 def test_what_can_be_installed_without_an_order(obtained: Row) -> None:
     assert to_install([planned("a"), planned("c", "bind")], obtained) == [planned("c", "bind")]
 
@@ -136,7 +137,8 @@ def test_repointed() -> None:
     ],
 )
 def test_check_mode(action: str, consumers: list[str], status: str, used: str) -> None:
-    row = only(planned(action=action, consumers=consumers), order={"certificates": [{"name": "a"}]})
+    foreseen = {"object": "a-YYYYMMDD-FFFFFFFF", "not_after": None, "consumers": [], "foreseen": True}
+    row = only(planned(action=action, consumers=consumers), order=order("a"), installed={"a": foreseen})
     assert (row["status"], row["reason"]) == (status, f"because; used by {used}")
     assert row["alarm"] is False
 
@@ -264,7 +266,7 @@ def test_a_rehearsal_that_fails_is_an_alarm_whatever_time_is_left() -> None:
 
 
 def test_a_rehearsal_in_check_mode() -> None:
-    (row,) = rehearsed(planned(), order={"certificates": [{"name": "a"}]})
+    (row,) = rehearsed(planned(), order=order("a"))
     assert (row["status"], row["alarm"]) == ("would be rehearsed", False)
 
 

@@ -338,7 +338,7 @@ def test_prune_keeps_what_matters(box: Box) -> None:
     box.put("owa", authority().issue(*NAMES, age=60))
     box.put("other-20200101-00000000", authority().issue(*NAMES, age=60))
     firewall = box.firewall()
-    change = plan_prune("owa", 2, read_certificates(firewall), {by_age[3]})
+    change = plan_prune("owa", 2, versions("owa", read_certificates(firewall)), {by_age[3]})
     change.apply(firewall)
     left = {"ApplianceCertificate", "owa", "other-20200101-00000000", by_age[0], by_age[1], by_age[3]}
     assert set(box.state["certificates"]) == left
