@@ -172,10 +172,10 @@ def test_a_large_fleet_costs_what_is_seen(show: Callable[..., Browser]) -> None:
     browser = show(rows)
     assert len(firewalls(browser)) == 100
     assert browser.js("document.querySelectorAll('*').length") < 4000
-    browser.js("window.scrollTo(0, document.body.scrollHeight)")
-    browser.js(
-        "new Promise(done => new MutationObserver(done).observe(document.getElementById('rows'), {childList: true}))"
-    )
+    browser.js("""new Promise(done => {
+        new MutationObserver(() => done()).observe(document.getElementById("rows"), {childList: true});
+        window.scrollTo(0, document.body.scrollHeight);
+    })""")
     assert len(firewalls(browser)) == 200
     browser.js("window.dispatchEvent(new Event('beforeprint'))")
     assert len(firewalls(browser)) == len(rows), "on paper there is all of it"
