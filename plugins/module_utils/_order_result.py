@@ -46,6 +46,17 @@ def entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool
     }
 
 
+def blame_lease(window: Window | None, results: t.Iterable[IssuedCertificate | FailedCertificate]) -> None:
+    """What failed while the port was closed by its lease failed for that, whatever the CA says of it."""
+    if window is None or not window.outlasted:
+        return
+    for error in dict.fromkeys(result.error for result in results if isinstance(result, FailedCertificate)):
+        error.advise(
+            f"The port's lease ended at {window.until:%H:%M} UTC, before the CA was done: raise lease (in the role:"
+            " xgs_letsencrypt_lease)."
+        )
+
+
 def opening(window: Window | None) -> dict[str, t.Any] | None:
     """From when to when the port was open (UTC), and the writes it took; None where it was not."""
     if window is None or window.opened_at is None:
@@ -55,4 +66,4 @@ def opening(window: Window | None) -> dict[str, t.Any] | None:
     return {**shown, "seconds": round(window.seconds, 1), "writes": window.firewall.writes}
 
 
-__all__ = ("entry", "failed", "named", "opening")
+__all__ = ("blame_lease", "entry", "failed", "named", "opening")

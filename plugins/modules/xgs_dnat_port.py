@@ -144,11 +144,11 @@ def run(params: Params, check_mode: bool) -> Outcome:
         return _present(firewall, params, check_mode)
     run_id = run_id_from(params)
     with stage("close"), explained():
-        now = firewall.clock.now()
         if params["state"] == "swept":
-            plan = plan_swept(Objects(firewall), now)
-            return _remove(firewall, plan, {}, check_mode)
-        plan = plan_absent(Objects(firewall, like=params["name"]), params["name"], run_id, now, left=True)
+            objects = Objects(firewall)
+            return _remove(firewall, plan_swept(objects, objects.now()), {}, check_mode)
+        objects = Objects(firewall, like=params["name"])
+        plan = plan_absent(objects, params["name"], run_id, objects.now(), left=True)
         return _remove(firewall, plan, {"run_id": run_id}, check_mode)
 
 
@@ -167,7 +167,8 @@ def _present(firewall: Firewall, params: Params, check_mode: bool) -> Outcome:
         "interrupts": list(plan.interrupts),
         "run_id": window.run,
     }
-    return Outcome(plan.changed, {**facts, **_did(firewall, plan)}, plan.before, plan.after, warnings=plan.warnings)
+    warnings = [*plan.warnings, *firewall.time.warnings]
+    return Outcome(plan.changed, {**facts, **_did(firewall, plan)}, plan.before, plan.after, warnings=warnings)
 
 
 def _remove(firewall: Firewall, plan: Plan, facts: dict[str, t.Any], check_mode: bool) -> Outcome:
@@ -176,7 +177,7 @@ def _remove(firewall: Firewall, plan: Plan, facts: dict[str, t.Any], check_mode:
     did = _did(firewall, plan)
     did["removed"] = [label for label in did["removed"] if label not in stays]
     after = {label: text for label, text in plan.before.items() if label in stays}
-    warnings = [*plan.warnings, *(still_used(write.entity) for write in left)]
+    warnings = [*plan.warnings, *(still_used(write.entity) for write in left), *firewall.time.warnings]
     return Outcome(bool(did["removed"]), {**facts, **did}, plan.before, after, warnings=warnings)
 
 

@@ -66,7 +66,10 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture
 def play(collection_path: Path, tmp_path: Path) -> Callable[..., PlaybookResult]:
-    """`play(fleet, hosts, playbook=…)`: run a playbook on hosts of a fleet; variables go to the group."""
+    """`play(fleet, hosts, playbook=…)`: run a playbook on hosts of a fleet; variables go to the group.
+
+    Runs in another `place` have another HOME, TMPDIR and inventory, as on another machine.
+    """
 
     def run(
         fleet: Fleet,
@@ -74,11 +77,12 @@ def play(collection_path: Path, tmp_path: Path) -> Callable[..., PlaybookResult]
         playbook: Any = RENEW,
         others: Mapping[str, Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
+        place: str = "run",
         **options: Any,
     ) -> PlaybookResult:
         inventory = fleet.inventory(hosts, **(variables or {}))
         inventory["all"]["hosts"] = dict(others or {})
-        workdir = tmp_path / "run"
+        workdir = tmp_path / place
         return run_playbook(
             playbook,
             collection_path=collection_path,

@@ -15,7 +15,7 @@ import dataclasses
 import typing as t
 import xml.etree.ElementTree as ET
 
-from .._clock import Clock
+from .._clock import Clock, CorrectedClock, Deadline
 from . import envelope
 from .errors import XgsAccessError, XgsApiError, XgsConnectionError, legible
 from .status_codes import in_words
@@ -55,11 +55,16 @@ class Answer:
 
 
 class Firewall:
-    """One firewall's API, used by one thread. Counts what it sends."""
+    """One firewall's API, used by one thread. Counts what it sends.
+
+    time: the firewall's own clock as its answers tell it (Date, RFC 9110 §6.6.1); ours before the first of them, and
+    where they do not.
+    """
 
     def __init__(self, transport: Transport, username: str, password: str, clock: Clock | None = None) -> None:
         self.endpoint = transport.endpoint
         self.clock = clock or Clock()
+        self.time = CorrectedClock(self.clock, "the firewall", "how long a port stays open goes by")
         self.reads = 0
         self.writes = 0
         self._transport = transport
@@ -131,11 +136,13 @@ class Firewall:
         _check_status(response, write)
 
     def _repeat(self, request: t.Callable[[], t.Any]) -> t.Any:
+        # One that is silent has had its time: neighbours in the same task wait for it.
+        deadline = Deadline(self.clock, self.endpoint.timeout)
         for pause in PAUSES:
             try:
                 return request()
             except XgsConnectionError as error:
-                if not error.sent:
+                if not error.sent or deadline.over:
                     raise
             self.clock.sleep(pause)
         return request()
@@ -145,6 +152,8 @@ class Firewall:
         document = envelope.request(self._username, self._password, operation, purpose)
         with turn(self.endpoint, self.clock):
             body = self._transport.post(document, files)
+        if self._transport.told:
+            self.time.told(self._transport.told)
         response = envelope.response(body, self.endpoint, purpose)
         _check_access(response)
         return body, response

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import hashlib
 import socket
@@ -16,6 +17,7 @@ import ssl
 import threading
 import typing as t
 
+from .._http_dates import http_date
 from .._libraries import urllib3
 from .._tls_probe import probe
 from .errors import XgsConnectionError
@@ -76,6 +78,8 @@ class Transport:
         self._watch = _Watch(endpoint.timeout)
         self._configured = digests(endpoint.fingerprint)
         self._pins = set(self._configured)
+        # The firewall's own time in its last answer, aware; None where that did not tell.
+        self.told: datetime.datetime | None = None
 
     def post(self, document: bytes, files: t.Sequence[File] = ()) -> bytes:
         """Send one request document, return the body of the answer.
@@ -166,7 +170,9 @@ class Transport:
             answer.close()
         else:
             answer.release_conn()
-        return _checked(answer.status, body, endpoint)
+        checked = _checked(answer.status, body, endpoint)
+        self.told = http_date(answer.headers.get("Date"))
+        return checked
 
 
 class _Watch:
