@@ -276,8 +276,19 @@ class FaultProxy:
         self._pool = urllib3.PoolManager(maxsize=16, retries=False, **trust)
 
     @property
+    def fingerprint(self) -> str:
+        """SHA-256 of its certificate, hexadecimal."""
+        assert self.tls is not None
+        leaf = x509.load_pem_x509_certificates(self.tls.certificate.read_bytes())[0]
+        return leaf.fingerprint(hashes.SHA256()).hex()
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_port)
+
+    @property
     def url(self) -> str:
-        return f"https://{self.host}:{self._server.server_port}"
+        return f"https://{self.host}:{self.port}"
 
     @property
     def directory_url(self) -> str:

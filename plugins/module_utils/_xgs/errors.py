@@ -48,11 +48,11 @@ class XgsApiError(XgsError):
 
 
 # Our request, said back: its login, or a key that went up with it.
-_REPEATED = re.compile(r"Password\s*(?:>|&gt;|%3E)|PRIVATE KEY|[A-Za-z0-9+/]{40}")
+_REPEATED = re.compile(r"Password\s*(?:>|&gt;|%3E)|PRIVATE KEY|(?=[A-Za-z/]*[0-9+])[A-Za-z0-9+/]{60}")
 
 
 def legible(text: str, longest: int = 300) -> str:
-    """What somebody else wrote, fit for a terminal: one line, no escape sequences, no end of it, nothing of a request."""
+    """What somebody else wrote, fit for a terminal: one line, no escape sequences, no end, no request of ours."""
     if _REPEATED.search(text):
         return "in words that are not shown, since they may repeat the request"
     line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * longest])

@@ -46,7 +46,7 @@ def test_a_password_is_found_in_every_spelling(spelling: str) -> None:
     assert secrets.within("correct horse") == set()
 
 
-@pytest.mark.parametrize("text", [KEY, json.dumps(KEY), LINE, f"x{LINE}x", urllib.parse.quote(KEY)])
+@pytest.mark.parametrize("text", [KEY, json.dumps(KEY), LINE, f"x{LINE}x", urllib.parse.quote(KEY)], ids=range(5))
 def test_a_key_is_found_by_each_line(text: str) -> None:
     secrets = Secrets({"key": KEY})
     assert secrets.within(text) == {"key"}
