@@ -30,10 +30,15 @@ TOLERANCE = datetime.timedelta(seconds=60)
 
 
 class CorrectedClock(Clock):
-    """Our clock until a server tells the time, then the server's where the two disagree. Pauses are not affected."""
+    """Our clock until a server tells the time, then the server's where the two disagree. Pauses are not affected.
 
-    def __init__(self, own: Clock) -> None:
+    whose: the server, as "the CA". governs: what goes by its clock, for the warning.
+    """
+
+    def __init__(self, own: Clock, whose: str, governs: str) -> None:
         self.own = own
+        self._whose = whose
+        self._governs = governs
         self._behind = datetime.timedelta(0)
 
     def told(self, time: datetime.datetime) -> None:
@@ -47,8 +52,8 @@ class CorrectedClock(Clock):
         if not self._behind:
             return []
         seconds, side = abs(self._behind).total_seconds(), "behind" if self._behind.days >= 0 else "ahead of"
-        problem = f"the clock of this machine is {seconds:.0f} s {side} the CA's; certificates are judged by the CA's"
-        return [f"{problem}. Set it: other things go by it too, such as how long a port stays open at the most."]
+        problem = f"the clock of this machine is {seconds:.0f} s {side} {self._whose}'s"
+        return [f"{problem}; {self._governs} {self._whose}'s. Set the one that is wrong."]
 
     def now(self) -> datetime.datetime:
         return self.own.now() + self._behind

@@ -57,6 +57,17 @@ def entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool
     }
 
 
+def blame_lease(window: Window | None, results: t.Iterable[IssuedCertificate | FailedCertificate]) -> None:
+    """What failed while the port was closed by its lease failed for that, whatever the CA says of it."""
+    if window is None or not window.outlasted:
+        return
+    for error in dict.fromkeys(result.error for result in results if isinstance(result, FailedCertificate)):
+        error.advise(
+            f"The port's lease ended at {window.until:%H:%M} UTC, before the CA was done: raise lease (in the role:"
+            " xgs_letsencrypt_lease)."
+        )
+
+
 def opening(window: Window | None) -> dict[str, t.Any] | None:
     """From when to when the port was open (UTC), the writes it took, and who was without it; None where it was not.
 
@@ -73,8 +84,8 @@ def opening(window: Window | None) -> dict[str, t.Any] | None:
 
 
 def told(window: Window | None) -> list[str]:
-    """Warnings: what a user should know of the opening, and what the firewall remarked."""
-    return [*window.warnings, *window.firewall.remarks] if window else []
+    """Warnings: what a user should know of the opening, what the firewall remarked, and that its clock is off."""
+    return [*window.warnings, *window.firewall.remarks, *window.firewall.time.warnings] if window else []
 
 
-__all__ = ("entry", "foreseen", "opening", "told")
+__all__ = ("blame_lease", "entry", "foreseen", "opening", "told")

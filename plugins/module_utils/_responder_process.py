@@ -35,12 +35,21 @@ LAST_MOMENT = 2 * _responder.LEASE_CHECK
 
 
 class Started(t.NamedTuple):
-    """A running responder. `changed`: it was started now; `expires`: seconds since 1970."""
+    """A running responder. `changed`: it was started now; `expires`: seconds since 1970.
+
+    `holders`: until when who needs it, by ids; it is there for the last of them.
+    """
 
     changed: bool
     pid: int
     lease_file: str
-    expires: float
+    holders: t.Dict[str, float]
+    # Who asked now.
+    holder: str = ""
+
+    @property
+    def expires(self) -> float:
+        return max(self.holders.values())
 
 
 def endpoint(address: str, port: int) -> str:
@@ -68,13 +77,14 @@ def _read_lease(path: str) -> t.Optional[t.Dict[str, t.Any]]:
     try:
         with open(path, encoding="ascii") as file:
             lease = json.load(file)
-        return lease if lease["expires"] > time.time() + LAST_MOMENT else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return lease if max(lease["holders"].values()) > time.time() + LAST_MOMENT else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
-def _write_lease(path: str, expires: float, pid: int) -> None:
-    write_private(path, json.dumps({"expires": expires, "pid": pid}).encode())
+def _write_lease(started: Started) -> None:
+    lease = {"expires": started.expires, "pid": started.pid, "holders": started.holders}
+    write_private(started.lease_file, json.dumps(lease).encode())
 
 
 def reachable(address: str) -> str:
@@ -112,7 +122,8 @@ def running(address: str, port: int, thumbprint: t.Optional[str] = None) -> t.Op
     lease = _read_lease(path)
     if lease is None or (thumbprint and not answers(address, port, thumbprint)) or not _listening(address, port):
         return None
-    return Started(False, int(lease.get("pid", 0)), path, float(lease["expires"]))
+    holders = {holder: until for holder, until in lease["holders"].items() if until > time.time()}
+    return Started(False, int(lease["pid"]), path, holders)
 
 
 def start(
@@ -132,35 +143,36 @@ def start(
     """
     if not _responder.THUMBPRINT.fullmatch(thumbprint):
         raise _error(f"{thumbprint!r} is not a thumbprint", "Take the one that acme_account returns.")
-    expires = time.time() + lease_seconds
-    path = lease_file(address, port)
+    path, holder = lease_file(address, port), secrets.token_hex(4)
+    wanted = Started(True, 0, path, {holder: time.time() + lease_seconds}, holder)
     with _alone(path):
         present = running(address, port)
         if present is not None:
-            return _extend(present, expires, address, port, thumbprint)
+            return _join(present, wanted, address, port, thumbprint)
         if os.path.exists(path):
             # What is in its last moment, must not come back to life by the new lease.
             os.unlink(path)
             _wait_until_free(address, port, clock or Clock(), LAST_MOMENT)
-        _write_lease(path, expires, 0)
+        _write_lease(wanted)
         try:
             pid = _spawn(endpoint(address, port), _command(thumbprint, path, redirect, log_path))
         except CertfleetError:
             os.unlink(path)
             raise
-        _write_lease(path, expires, pid)
-    return Started(True, pid, path, expires)
+        started = wanted._replace(pid=pid)
+        _write_lease(started)
+    return started
 
 
-def _extend(present: Started, expires: float, address: str, port: int, thumbprint: str) -> Started:
+def _join(present: Started, wanted: Started, address: str, port: int, thumbprint: str) -> Started:
     if not answers(address, port, thumbprint):
         raise _error(
             f"the responder on {endpoint(address, port)} serves another ACME account",
             "Stop it first, or choose another port.",
         )
-    extended = present._replace(expires=max(expires, present.expires))
-    _write_lease(extended.lease_file, extended.expires, extended.pid)
-    return extended
+    joined = present._replace(holders=dict(present.holders, **wanted.holders), holder=wanted.holder)
+    _write_lease(joined)
+    return joined
 
 
 @contextlib.contextmanager
@@ -203,14 +215,19 @@ def _spawn(listen: str, command: t.List[str]) -> int:
     return int(said["pid"])
 
 
-def stop(address: str, port: int, clock: t.Optional[Clock] = None) -> bool:
+def stop(address: str, port: int, holder: t.Optional[str] = None, clock: t.Optional[Clock] = None) -> bool:
     """End our responder at this address: take its lease away, and knock until the port is free.
 
-    False when none was running. CertfleetError when it does not end.
+    holder: who needs it no more; then it stays for as long as somebody else does.
+    False when none was running, or it stays. CertfleetError when it does not end.
     """
     path = lease_file(address, port)
     with _alone(path):
         present = running(address, port)
+        others = others_of(present, holder)
+        if present is not None and others:
+            _write_lease(present._replace(holders=others))
+            return False
         if os.path.exists(path):
             os.unlink(path)
         if present is None:
@@ -222,9 +239,16 @@ def stop(address: str, port: int, clock: t.Optional[Clock] = None) -> bool:
     return True
 
 
+def others_of(present: t.Optional[Started], holder: t.Optional[str]) -> t.Dict[str, float]:
+    """Who else needs a responder; nobody counts where no holder is named."""
+    if present is None or not holder:
+        return {}
+    return {other: until for other, until in present.holders.items() if other != holder}
+
+
 def _wait_until_free(address: str, port: int, clock: Clock, seconds: float) -> bool:
     tries = Deadline(clock, seconds).tries(itertools.repeat(POLL))
     return any(not _listening(address, port) for _try in tries)
 
 
-__all__ = ("Started", "answers", "endpoint", "lease_file", "reachable", "running", "start", "stop")
+__all__ = ("Started", "answers", "endpoint", "lease_file", "others_of", "reachable", "running", "start", "stop")

@@ -249,7 +249,7 @@ from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, I
 from ..module_utils._acme.revalidation import forget_validations
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from, requests_from
 from ..module_utils._errors import CertfleetError, joined, stage
-from ..module_utils._order_result import entry, foreseen, opening, told
+from ..module_utils._order_result import blame_lease, entry, foreseen, opening, told
 from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._responder_thread import Listener
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
@@ -300,6 +300,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
             checked = examined(missing, params, window)
             obtained = _obtain(store, checked, window, listener, params) if checked.sound else ObtainResult([])
     results = {**found, **checked.refused, **{result.request.name: result for result in obtained.results}}
+    blame_lease(window, results.values())
     entries = [entry(store, results[request.name], request in missing) for request in requests]
     facts = {"certificates": entries, "window": opening(window), **checked.facts}
     if listener is not None and checked.sound:
@@ -310,7 +311,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
     return Outcome(
         any(each["changed"] for each in entries),
         facts,
-        warnings=checked.warnings + obtained.warnings + warnings,
+        warnings=checked.warnings + obtained.warnings + (window.firewall.time.warnings if window else []) + warnings,
         failure=obtained.close_error or joined(errors),
     )
 

@@ -32,6 +32,12 @@ options:
   thumbprint:
     description: Thumbprint of the account key, as M(certfleet.sophos_xgs.acme_account) returns it.
     type: str
+  holder:
+    description:
+      - With O(state=stopped), the RV(holder) that O(state=started) gave. The responder then stays for as long as another task or run needs it
+        that started it too.
+      - Without it the responder ends, whoever else may need it.
+    type: str
   lease:
     description: Seconds after which it ends by itself.
     type: int
@@ -78,11 +84,13 @@ EXAMPLES = r"""
         address: 10.0.0.20
         thumbprint: "{{ account.thumbprint }}"
       run_once: true
+      register: responder
 
-    - name: Stop it early
+    - name: Stop it early, unless another run needs it too
       certfleet.sophos_xgs.acme_http01_responder:
         state: stopped
         address: 10.0.0.20
+        holder: "{{ responder.holder }}"
       run_once: true
 """
 
@@ -102,6 +110,11 @@ expires:
   returned: O(state=started)
   type: str
   sample: "2026-11-21T05:15:00Z"
+holder:
+  description: Tells this task from others that started or joined the same responder. For the option of this name. Empty in check mode.
+  returned: O(state=started)
+  type: str
+  sample: 5f0c9a1e
 pid:
   description: Its process. V(0) in check mode where it does not run yet.
   returned: O(state=started)
@@ -114,7 +127,7 @@ import time
 import typing as t
 
 from ..module_utils._errors import CertfleetError, stage
-from ..module_utils._responder_process import Started, running, start, stop
+from ..module_utils._responder_process import Started, others_of, running, start, stop
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
 
 ARGUMENTS = Arguments(
@@ -123,6 +136,7 @@ ARGUMENTS = Arguments(
         "address": {"type": "str", "default": "0.0.0.0"},  # noqa: S104
         "port": {"type": "int", "default": 8080},
         "thumbprint": {"type": "str"},
+        "holder": {"type": "str"},
         "lease": {"type": "int", "default": 900},
         "redirect": {"type": "bool", "default": True},
         "log_path": {"type": "path"},
@@ -136,16 +150,23 @@ def run(params: Params, check_mode: bool) -> Outcome:
     with stage("responder"):
         address, port = _checked(params)
         if params["state"] == "stopped":
-            changed = running(address, port) is not None if check_mode else stop(address, port)
+            changed = _stop(address, port, params["holder"], check_mode)
             return _outcome(changed, {"address": address, "port": port}, "started", "stopped")
         thumbprint, lease = params["thumbprint"], params["lease"]
         if check_mode:
-            started = running(address, port, thumbprint) or Started(True, 0, "", time.time() + lease)
+            started = running(address, port, thumbprint) or Started(True, 0, "", {"": time.time() + lease})
         else:
             started = start(address, port, thumbprint, lease, redirect=params["redirect"], log_path=params["log_path"])
     expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started.expires))
-    facts = {"address": address, "port": port, "expires": expires, "pid": started.pid}
+    facts = {"address": address, "port": port, "expires": expires, "pid": started.pid, "holder": started.holder}
     return _outcome(started.changed, facts, "stopped", "started")
+
+
+def _stop(address: str, port: int, holder: t.Optional[str], check_mode: bool) -> bool:
+    if not check_mode:
+        return stop(address, port, holder)
+    present = running(address, port)
+    return present is not None and not others_of(present, holder)
 
 
 def _checked(params: Params) -> t.Tuple[str, int]:

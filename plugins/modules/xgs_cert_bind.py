@@ -159,6 +159,8 @@ from ..module_utils._xgs.consumers import (
 from ..module_utils._xgs.rights import check_rights, parts_of
 from ..module_utils._xgs_options import firewall_from, xgs_spec
 
+REMEDY_ABSENT = "Upload it first, with xgs_cert_upload. If that was done, another run has removed it since: run again."
+
 ARGUMENTS = Arguments(
     spec={
         **xgs_spec(),
@@ -213,7 +215,7 @@ def _check_absence(certificate: str, stored: list[StoredCertificate], check_mode
             remedy="If its file is damaged, upload it again under another name.",
         )
     if not check_mode:
-        raise CertfleetError("the firewall holds no such certificate", remedy="Upload it first, with xgs_cert_upload.")
+        raise CertfleetError("the firewall holds no such certificate", remedy=REMEDY_ABSENT)
 
 
 def _planned(selected: list[Consumer], certificate: str, left: dict[str, str], check_mode: bool) -> Outcome:
@@ -265,7 +267,7 @@ def _switch(
             outcome.facts["consumers"].append(bound.as_dict())
             if not bound.verified:
                 outcome.warnings.append(
-                    f"{consumer} uses {certificate.name} now, but no handshake could show it: {bound.reason}."
+                    f"{consumer} uses {bound.certificate} now, but no handshake could show it: {bound.reason}."
                 )
             outcome.warnings += [
                 f"{consumer} is back in its rule group, but not at its place. It was so in '{group}': {', '.join(order)}."

@@ -147,13 +147,12 @@ def run(params: Params, check_mode: bool) -> Outcome:
         return _present(firewall, params, check_mode)
     run_id = run_id_from(params)
     with stage("close"), explained():
-        now = firewall.clock.now()
         if params["state"] == "swept":
-            plan = plan_swept(Objects(firewall), now)
-            return _remove(firewall, plan, {}, check_mode)
+            objects = Objects(firewall)
+            return _remove(firewall, plan_swept(objects, objects.now()), {}, check_mode)
         # A run is told by the firewall what somebody else uses; check mode has to look for itself.
         objects = Objects(firewall, like=None if check_mode else params["name"])
-        plan = plan_absent(objects, params["name"], run_id, now, left=True)
+        plan = plan_absent(objects, params["name"], run_id, objects.now(), left=True)
         return _remove(firewall, plan, {"run_id": run_id}, check_mode)
 
 
@@ -172,7 +171,7 @@ def _present(firewall: Firewall, params: Params, check_mode: bool) -> Outcome:
         "interrupts": list(plan.interrupts),
         "run_id": window.run,
     }
-    warnings = [*plan.warnings, *firewall.remarks]
+    warnings = [*plan.warnings, *firewall.remarks, *firewall.time.warnings]
     return Outcome(plan.changed, {**facts, **_did(firewall, plan)}, plan.before, plan.after, warnings=warnings)
 
 
@@ -195,7 +194,8 @@ def _remove(firewall: Firewall, plan: Plan, facts: dict[str, t.Any], check_mode:
     did = _did(firewall, plan)
     did["removed"] = [label for label in did["removed"] if label not in stays]
     before = {label: text for label, text in plan.before.items() if label not in stays}
-    warnings = [*plan.warnings, *(still_used(write.entity) for write in left), *firewall.remarks]
+    in_use = [still_used(write.entity) for write in left]
+    warnings = [*plan.warnings, *in_use, *firewall.remarks, *firewall.time.warnings]
     return Outcome(bool(did["removed"]), {**facts, **did}, before, {}, warnings=warnings)
 
 

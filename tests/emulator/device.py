@@ -73,8 +73,11 @@ class Device:
     def wan_addresses(self) -> list[str]:
         return [self.config.address, *self.config.wan_hosts.values()]
 
+    @property
+    def clock(self) -> float:
+        """The firewall's own, in seconds since the epoch."""
+        return time.time() + self.settings.clock_offset
+
     def network(self, address: str = "") -> Network:
         """As seen by who connects to this WAN address (the first one)."""
-        return Network(
-            address or self.config.address, self.config.zones, self.timezone, time.time() + self.settings.clock_offset
-        )
+        return Network(address or self.config.address, self.config.zones, self.timezone, self.clock)

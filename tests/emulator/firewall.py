@@ -10,6 +10,7 @@ import contextlib
 import socket
 import struct
 import xml.etree.ElementTree as ET
+from email.utils import formatdate
 from html import escape
 from pathlib import Path
 
@@ -156,7 +157,8 @@ class Firewall:
                 self._refuse(dropped.refuse_for)
                 await self.plane.refresh()
             return web.Response()
-        response = web.Response(body=reply.body, headers={"Content-Type": reply.content_type})
+        headers = {"Content-Type": reply.content_type, "Date": formatdate(self.device.clock, usegmt=True)}
+        response = web.Response(body=reply.body, headers=headers)
         if reply.then_refuse is not None:
             response.force_close()
             self._refuse(reply.then_refuse)

@@ -88,6 +88,8 @@ def play(
 
     Before that it is run with --check, on the newest firmware (`--foresee` says on which). `unforeseen` are the names
     of tasks that undo what an earlier task of the playbook does: to check mode there is nothing to undo.
+    Runs in another `place` have another HOME, TMPDIR and inventory, as on another machine. They are made beside others,
+    so that nothing could be said of what check mode left alone: they go without.
     """
     foreseen_on = {"newest": (LATEST,), "all": (firmware,), "none": ()}[request.config.getoption("foresee")]
 
@@ -99,6 +101,7 @@ def play(
         variables: Mapping[str, Any] | None = None,
         unforeseen: Container[str] = (),
         flags: Sequence[str] = (),
+        place: str = "run",
         **options: Any,
     ) -> PlaybookResult:
         inventory = fleet.inventory(hosts, **(variables or {}))
@@ -108,16 +111,16 @@ def play(
             return run_playbook(
                 playbook,
                 collection_path=collection_path,
-                workdir=tmp_path / "run",
+                workdir=tmp_path / place,
                 inventory=inventory,
                 machine=fleet.plane.control,
                 flags=[*flags, *more],
                 **options,
             )
 
-        if firmware not in foreseen_on or "--check" in flags:
+        if firmware not in foreseen_on or "--check" in flags or place != "run":
             return once()
-        (tmp_path / "run" / "home").mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / "home").mkdir(parents=True, exist_ok=True)
         foreseen = foresee(lambda: once("--check", "--diff"), fleet, tmp_path, NOT_OURS)
         result = once()
         compare(foreseen, result, unforeseen)

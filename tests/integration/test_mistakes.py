@@ -179,16 +179,3 @@ def test_a_failure_with_time_left_is_reported_and_does_not_fail_the_run(make_fle
     result = play(fleet, hosts, extra_vars=again).check()
     assert re.search(r"fw1 +OWA +failed ", result.stdout)
     assert fleet.shown("fw1", 8443, "owa.example.com").trusted
-
-
-def test_no_secret_in_the_output(make_fleet, play):
-    fleet = make_fleet([firewall(1, OWA)], {"owa.example.com": "fw1"})
-    result = play(
-        fleet,
-        {"fw1": certificates(certificate("OWA", "owa.example.com", consumers=RULE))},
-        verbosity=4,
-        flags=["--diff"],
-    ).check()
-    said = result.stdout + result.stderr
-    assert "correct horse" not in said
-    assert "PRIVATE KEY" not in said

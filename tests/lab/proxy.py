@@ -228,6 +228,32 @@ def forged(
     return b"".join(each.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) for each in chain)
 
 
+class Hold:
+    """An action: each request that comes waits until it may go on. `after`: the CA acts, its answer waits."""
+
+    def __init__(self, *, after: bool = False, patience: float = 240.0) -> None:
+        self._after = after
+        self._patience = patience
+        self.arrived, self.released = threading.Event(), threading.Event()
+
+    def __call__(self, exchange: Exchange) -> Answer:
+        early = exchange.forward() if self._after else None
+        self.arrived.set()
+        assert self.released.wait(self._patience), f"nobody released {exchange.path}"
+        return early or exchange.forward()
+
+
+def meet(parties: int) -> Action:
+    """An action: requests wait until so many are there, and go on together."""
+    barrier = threading.Barrier(parties, timeout=240.0)
+
+    def act(exchange: Exchange) -> Answer:
+        barrier.wait()
+        return exchange.forward()
+
+    return act
+
+
 # -- the proxy ------------------------------------------------------------------------------------
 
 
@@ -235,11 +261,12 @@ def forged(
 class FaultProxy:
     """HTTPS on loopback in front of `upstream` (scheme and authority). A context manager.
 
+    `upstream_ca`: None trusts whatever is there, as a firewall with a certificate of its own.
     `tls`: its certificate, to be found wanting by the client; default one made for it.
     """
 
     upstream: str
-    upstream_ca: str
+    upstream_ca: str | None
     directory: Path
     tls: TlsFiles | None = None
     host: str = "127.0.0.1"
@@ -251,11 +278,26 @@ class FaultProxy:
         self.ca_file = str(self.tls.ca)
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
-        self._pool = urllib3.PoolManager(ca_certs=self.upstream_ca, maxsize=16, retries=False)
+        trust: dict[str, Any] = {"ca_certs": self.upstream_ca}
+        if self.upstream_ca is None:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            trust = {"cert_reqs": "CERT_NONE", "assert_hostname": False}
+        self._pool = urllib3.PoolManager(maxsize=16, retries=False, **trust)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of its certificate, hexadecimal."""
+        assert self.tls is not None
+        leaf = x509.load_pem_x509_certificates(self.tls.certificate.read_bytes())[0]
+        return leaf.fingerprint(hashes.SHA256()).hex()
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_port)
 
     @property
     def url(self) -> str:
-        return f"https://{self.host}:{self._server.server_port}"
+        return f"https://{self.host}:{self.port}"
 
     @property
     def directory_url(self) -> str:
@@ -282,7 +324,7 @@ class FaultProxy:
     def forward(self, method: str, path: str, fields: Mapping[str, str], content: bytes) -> Answer:
         """What the CA says."""
         passed = {name: fields[name] for name in _PASSED_ON if name in fields}
-        got = self._pool.request(method, self.upstream + path, headers=passed, body=content, redirect=False, timeout=20)
+        got = self._pool.request(method, self.upstream + path, headers=passed, body=content, redirect=False, timeout=60)
         # Joined, where there are several of a name.
         kept = {name: got.headers[name] for name in got.headers if name.lower() not in _OF_A_CONNECTION}
         return Answer(got.status, kept, got.data)

@@ -17,8 +17,8 @@ import typing as t
 
 from .._errors import CertfleetError
 from .._files import make_private_directory, read_private, write_private
+from .._http_dates import MAX_RETRY_AFTER
 from .._x509 import fingerprint
-from .http_dates import MAX_RETRY_AFTER
 from .renewal import RenewalInfo, Source, fetch_window
 
 if t.TYPE_CHECKING:

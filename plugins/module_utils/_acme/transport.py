@@ -21,10 +21,10 @@ import typing as t
 import urllib.parse
 
 from .._clock import Clock, CorrectedClock, Deadline
+from .._http_dates import http_date, parse_retry_after
 from .._libraries import urllib3
 from .connections import connections, tls_context
 from .errors import AcmeError, AcmeNetworkError
-from .http_dates import http_date, parse_retry_after
 
 USER_AGENT = "certfleet.sophos_xgs (Ansible collection)"
 # A chain is a few KiB, an order of a hundred names some 15.
@@ -184,7 +184,7 @@ class Transport:
                 f"the ACME directory {directory_url!r} is not an https URL", url=directory_url, remedy="Use https."
             )
         self.directory_url = directory_url
-        self.clock = CorrectedClock(clock or Clock())
+        self.clock = CorrectedClock(clock or Clock(), "the CA", "certificates are judged by")
         self.timeout = timeout
         self._origin = own
         self._cache_key = (directory_url, ca_path, validate_certs)

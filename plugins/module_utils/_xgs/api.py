@@ -16,7 +16,7 @@ import functools
 import typing as t
 import xml.etree.ElementTree as ET
 
-from .._clock import Clock
+from .._clock import Clock, CorrectedClock, Deadline
 from . import envelope
 from .errors import XgsAccessError, XgsApiError, XgsConnectionError, XgsLoginError, legible
 from .status_codes import NO_RIGHT, in_words, remark
@@ -66,6 +66,9 @@ class Answer:
 class Firewall:
     """One firewall's API, used by one thread. Counts what it sends.
 
+    time: the firewall's own clock as its answers tell it (Date, RFC 9110 §6.6.1); ours before the first of them, and
+    where they do not.
+
     remarks: what it said of writes that it carried out, each sentence once; for the user, as warnings.
     """
 
@@ -80,6 +83,7 @@ class Firewall:
     ) -> None:
         self.endpoint = transport.endpoint
         self.clock = clock or Clock()
+        self.time = CorrectedClock(self.clock, "the firewall", "how long a port stays open goes by")
         self.reads = 0
         self.writes = 0
         self.remarks: list[str] = []
@@ -193,11 +197,13 @@ class Firewall:
             self.remarks.append(said)
 
     def _repeat(self, request: t.Callable[[], t.Any]) -> t.Any:
+        # One that is silent has had its time: neighbours in the same task wait for it.
+        deadline = Deadline(self.clock, self.endpoint.timeout)
         for pause in PAUSES:
             try:
                 return request()
             except XgsConnectionError as error:
-                if not error.sent:
+                if not error.sent or deadline.over:
                     raise
             self.clock.sleep(pause)
         return request()
@@ -209,6 +215,8 @@ class Firewall:
         document = envelope.request(self.username, self._password, operation, purpose)
         with turn(self.endpoint, self.clock):
             body = self._transport.post(document, files)
+        if self._transport.told:
+            self.time.told(self._transport.told)
         response = envelope.response(body, self.endpoint, purpose)
         _check_access(response)
         # A wrong password comes without a code (measured).

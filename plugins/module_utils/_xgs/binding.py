@@ -43,7 +43,8 @@ class Verification:
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """What became of one consumer. verified is None where no handshake could tell, and reason says why.
+    """What became of one consumer. certificate: what it uses now. verified is None where no handshake could tell, and
+    reason says why.
 
     displaced: rule groups in which the rule is not at its place any more, with the order of before.
     """
@@ -80,6 +81,11 @@ def bind(
             step()
         except CertfleetError as error:
             error.locate(stage=stage)
+            taken = switch.taken_over()
+            if taken:
+                # Theirs is the later word, and to put anything back would undo it.
+                reason = f"somebody else switched it from {certificate.name} meanwhile"
+                return Bound(str(consumer), consumer.certificate, taken, None, [], reason)
             switch.put_back(error)
             raise
     return Bound(
@@ -131,6 +137,14 @@ class _Switch:
         if self.console:
             # Or else the next run would be locked out.
             self.firewall.check_trust()
+
+    def taken_over(self) -> str:
+        """The certificate that somebody else has pointed the consumer at since; nothing when nobody has."""
+        try:
+            now = reread(self.firewall, self.consumer).certificate
+        except CertfleetError:
+            return ""
+        return "" if now in (self.certificate.name, self.consumer.certificate) else now
 
     def put_back(self, error: CertfleetError) -> None:
         """Restore the previous certificate; the error tells the user what is served in the end."""

@@ -146,10 +146,11 @@ def carry_out(firewall: Firewall, write: Write) -> bool:
 
 def claims_of_others(firewall: Firewall, name: str, run: str) -> list[ET.Element]:
     """Firewall rules of other runs under this name whose lease lasts: one read."""
-    now = firewall.clock.now()
+    rules = firewall.get(RULE, like=name)
+    now = firewall.time.now()
     return [
         rule
-        for rule in firewall.get(RULE, like=name)
+        for rule in rules
         if mark_of(rule) and _named(rule, name) and not _is_of(mark_of(rule), run) and not _over(rule, now)
     ]
 

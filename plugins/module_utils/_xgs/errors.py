@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .._errors import CertfleetError
 from .status_codes import NO_RIGHT, in_words
 
@@ -49,8 +51,14 @@ class XgsApiError(XgsError):
         self.text = text
 
 
+# Our request, said back: its login, or a key that went up with it.
+_REPEATED = re.compile(r"Password\s*(?:>|&gt;|%3E)|PRIVATE KEY|(?=[A-Za-z/]*[0-9+])[A-Za-z0-9+/]{60}")
+
+
 def legible(text: str, longest: int = 300) -> str:
-    """What somebody else wrote, fit for a terminal: one line, no escape sequences, no end of it."""
+    """What somebody else wrote, fit for a terminal: one line, no escape sequences, no end, no request of ours."""
+    if _REPEATED.search(text):
+        return "in words that are not shown, since they may repeat the request"
     line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * longest])
     line = " ".join(line.split())
     return f"{line[:longest]}…" if len(line) > longest else line

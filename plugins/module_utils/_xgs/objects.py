@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import typing as t
 import xml.etree.ElementTree as ET
@@ -34,6 +35,12 @@ class Objects:
 
     def find(self, entity: str, name: str) -> ET.Element | None:
         return self._all(entity).get(name)
+
+    def now(self) -> datetime.datetime:
+        """The firewall's own time, which it tells with whatever is read: leases go by it."""
+        if not self._read:
+            self._all("NATRule")
+        return self._firewall.time.now()
 
     @property
     def complete(self) -> bool:

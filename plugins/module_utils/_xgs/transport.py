@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
 import hashlib
 import socket
 import ssl
 import typing as t
 
+from .._http_dates import http_date
 from .._libraries import urllib3
 from .._tls_probe import probe
 from .._watch import Watch
@@ -75,6 +77,8 @@ class Transport:
         self._watch = Watch(endpoint.timeout)
         self._configured = digests(endpoint.fingerprint)
         self._pins = set(self._configured)
+        # The firewall's own time in its last answer, aware; None where that did not tell.
+        self.told: datetime.datetime | None = None
 
     def post(self, document: bytes, files: t.Sequence[File] = ()) -> bytes:
         """Send one request document, return the body of the answer.
@@ -165,7 +169,9 @@ class Transport:
             answer.close()
         else:
             answer.release_conn()
-        return _checked(answer.status, body, endpoint)
+        checked = _checked(answer.status, body, endpoint)
+        self.told = http_date(answer.headers.get("Date"))
+        return checked
 
 
 @functools.lru_cache(maxsize=None)

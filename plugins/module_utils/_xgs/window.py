@@ -63,7 +63,8 @@ def explained() -> t.Iterator[None]:
 class Window:
     """Opens and closes a forward, once as a rule.
 
-    opened_at, closed_at: of the last opening, aware, UTC. seconds: how long the port was open, all in all.
+    opened_at, closed_at: of the last opening, aware, UTC, by the firewall's clock. until: when its lease ends.
+    seconds: how long the port was open, all in all.
     """
 
     firewall: Firewall
@@ -74,6 +75,7 @@ class Window:
     patience: float = 60.0
     opened_at: datetime.datetime | None = None
     closed_at: datetime.datetime | None = None
+    until: datetime.datetime | None = None
     seconds: float = 0.0
     # What the last opening relies upon; known once it is complete.
     holds: tuple[ET.Element, ...] = ()
@@ -83,10 +85,11 @@ class Window:
 
     def plan(self) -> Plan:
         """What opening would write, after what other runs left behind."""
-        now = self.firewall.clock.now()
         with explained():
-            ends = lease(now, self.forward.lease, read_time_zone(self.firewall), self.run, self.owner)
-            plan = plan_present(Objects(self.firewall), self.forward, ends, now)
+            objects = Objects(self.firewall)
+            zone, now = read_time_zone(self.firewall), objects.now()
+            ends = lease(now, self.forward.lease, zone, self.run, self.owner)
+            plan = plan_present(objects, self.forward, ends, now)
         check_rights(self.firewall, parts_of(plan.writes))
         self.interrupts = tuple(dict.fromkeys((*self.interrupts, *plan.interrupts)))
         self._warn(plan.warnings)
@@ -114,6 +117,11 @@ class Window:
             if self.opened_at and self.closed_at:
                 self.seconds += (self.closed_at - self.opened_at).total_seconds()
 
+    @property
+    def outlasted(self) -> bool:
+        """Whether what needed the port took longer than its lease."""
+        return bool(self.until and self.closed_at and self.closed_at > self.until)
+
     def open(self, plan: Plan) -> None:
         """Carry out a plan; a new one, when it turns out that another run did something meanwhile."""
         self.holds = ()
@@ -122,7 +130,8 @@ class Window:
             try:
                 send_all(self.firewall, plan.writes, done.append)
                 if all(self.firewall.get(NAT, name) for name in plan.joins):
-                    self.opened_at, self.closed_at = plan.opened or self.firewall.clock.now(), None
+                    self.opened_at, self.closed_at = plan.opened or self.firewall.time.now(), None
+                    self.until = plan.until
                     self.holds = plan.holds
                     return
                 plan = self.plan()
@@ -195,7 +204,7 @@ class Window:
     def _clear(self) -> None:
         """Remove what there is of this run: after a failure nobody knows what was carried out."""
         objects = Objects(self.firewall, like=self.forward.name)
-        self._send(plan_absent(objects, self.forward.name, self.run, self.firewall.clock.now()).writes)
+        self._send(plan_absent(objects, self.forward.name, self.run, objects.now()).writes)
 
     def _others(self) -> list[ET.Element]:
         return claims_of_others(self.firewall, self.forward.name, self.run)
@@ -210,7 +219,7 @@ class Window:
     def _taken_back(self, write: Write) -> None:
         """From the first rule that is removed on, nothing is forwarded for us."""
         if write.operation == "remove" and write.entity.tag in RULES:
-            self.closed_at = self.closed_at or self.firewall.clock.now()
+            self.closed_at = self.closed_at or self.firewall.time.now()
 
 
 def send_all(

@@ -256,6 +256,18 @@ def test_start_extend_stop() -> None:
     assert not process.stop(HOST, port)
 
 
+def test_it_stays_for_whoever_needs_it_still() -> None:
+    port = free_port()
+    first, second = process.start(HOST, port, PRINT, 60), process.start(HOST, port, PRINT, 30)
+    assert first.holder != second.holder
+    assert not process.stop(HOST, port, first.holder)
+    assert process.answers(HOST, port, PRINT)
+    assert not process.stop(HOST, port, first.holder), "twice is once"
+    assert json.loads(Path(first.lease_file).read_text())["expires"] < first.expires, "its own time"
+    assert process.stop(HOST, port, second.holder)
+    assert not is_open(HOST, port)
+
+
 def test_of_two_starts_at_once_one_starts() -> None:
     port = free_port()
     found: list[process.Started] = []

@@ -22,6 +22,7 @@ def run(port: int, check_mode: bool = False, **options: Any) -> Outcome:
         "lease": 30,
         "redirect": True,
         "log_path": None,
+        "holder": None,
         **options,
     }
     return acme_http01_responder.run(params, check_mode)

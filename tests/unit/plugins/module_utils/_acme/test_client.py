@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _http_dates as http_dates
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _x509
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import client as client_module
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import http_dates, transport
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import transport
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account import ensure_account, thumbprint
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.binding import ExternalAccountBinding
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.client import AcmeClient, NoncePool

@@ -61,12 +61,14 @@ def present(firewall: Firewall, wanted: Forward, run: str = "run1") -> bool:
 
 
 def absent(firewall: Firewall, run: str = "run1") -> bool:
-    plan = plan_absent(Objects(firewall, like=NAME), NAME, run, firewall.clock.now(), left=True)
+    objects = Objects(firewall, like=NAME)
+    plan = plan_absent(objects, NAME, run, objects.now(), left=True)
     return len(send_all(firewall, plan.writes)) < len(plan.writes)
 
 
 def sweep(firewall: Firewall, ahead: datetime.timedelta = datetime.timedelta(0)) -> None:
-    send_all(firewall, plan_swept(Objects(firewall), firewall.clock.now() + ahead).writes)
+    objects = Objects(firewall)
+    send_all(firewall, plan_swept(objects, objects.now() + ahead).writes)
 
 
 def description(box: Box, entity: str = "FirewallRule") -> str:

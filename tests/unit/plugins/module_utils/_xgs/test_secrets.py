@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import traceback
 import urllib.parse
 import xml.etree.ElementTree as ET
@@ -19,26 +18,13 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.api impo
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.transport import Endpoint, File, Transport
 
 from lab.hostile import Hostile, Script, http, once
+from lab.leaks import spellings
 from lab.module_process import ModuleProcess
 from unit.plugins.module_utils._xgs.firewalls import Impatient, response
 
 PASSWORD = "hush<&>\"'ü-7Qz"
 KEY = b"-----BEGIN PRIVATE KEY-----\nkeep it dark\n"
 ECHO = PASSWORD.encode()
-
-
-def spellings(secret: str) -> list[str]:
-    """As it stands, and as it travels."""
-    data = secret.encode()
-    return [
-        secret,
-        xml.sax.saxutils.escape(secret),
-        urllib.parse.quote(secret),
-        urllib.parse.quote_plus(xml.sax.saxutils.escape(secret)),
-        base64.b64encode(data).decode(),
-        ascii(secret)[1:-1],
-        data.hex(),
-    ]
 
 
 def told(error: BaseException) -> str:
