@@ -15,6 +15,7 @@ description:
     Each certificate succeeds or fails alone.
   - With O(port_forward) the module opens the firewall's port when a validation is pending, and not otherwise, and closes it as soon as the
     validations are over, whatever their outcome. That happens in one process, so the port is never open longer than this firewall needs it.
+    What an earlier run could not close, and whose lease is over or whose process has ended, is removed, also if nothing has to be opened.
   - Without O(port_forward) nothing is opened; the port must lead to the responder already.
   - The answers to the CA come from M(certfleet.sophos_xgs.acme_http01_responder), or from any web server that knows the account's thumbprint;
     with O(listen) from the module itself.
@@ -298,7 +299,9 @@ def run(params: Params, check_mode: bool) -> Outcome:
             found = _found(store, requests, params)
             missing = [request for request in requests if request.name not in found]
             checked = examined(missing, params, window)
-            obtained = _obtain(store, checked, window, listener, params) if checked.sound else ObtainResult([])
+            obtained = ObtainResult([], window.sweep() if window and not missing else None)
+            if checked.sound:
+                obtained = _obtain(store, checked, window, listener, params)
     results = {**found, **checked.refused, **{result.request.name: result for result in obtained.results}}
     blame_lease(window, results.values())
     entries = [entry(store, results[request.name], request in missing) for request in requests]

@@ -16,6 +16,8 @@ CELLS = {
     ("add NATRule", "reset, done", ONCE): "retried",
     ("add NATRule", "500", ONCE): "open",
     ("remove NATRule", "cut off", ONCE): "retried",
+    # The certificate is in the state directory: so the run after it opens nothing, and has to close all the same.
+    ("remove NATRule", "password", LASTING): "upload, open",
     ("add Certificate", "reset, done", ONCE): "retried",
     ("add Certificate", "lie", ONCE): "upload",
     ("add Certificate", "refused", LASTING): "upload",

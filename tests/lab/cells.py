@@ -43,6 +43,8 @@ OF_WRITES = ("reset, done", "silent, done", "502", "504", "lie")
 AWAY = 25
 LASTING = {"once": 1, "until healed": 0}
 
+# Many, since most wait; but not all, as two cores have to answer them, and the CA's questions within seconds.
+FORKS = 64
 # A firewall whose address no cell has.
 APART = 250
 WEB, RULE = "web", "Site"
@@ -217,8 +219,7 @@ class Town:
                 "xgs_letsencrypt_verify_timeout": 4,
                 "xgs_letsencrypt_alarm_days": 0,
             },
-            # Whoever waits for a firewall keeps no other from its turn.
-            flags=["--forks", str(len(self._hosts)), *flags],
+            flags=["--forks", str(FORKS), *flags],
             env={"ANSIBLE_CONFIG": str(self._directory / "ansible.cfg")},
             timeout=900,
         )

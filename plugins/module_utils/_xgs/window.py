@@ -30,6 +30,7 @@ from .dnat import (
     mentions,
     plan_absent,
     plan_present,
+    plan_swept,
     removal,
     still_used,
 )
@@ -176,6 +177,18 @@ class Window:
             return "The port is closed; the playbook close_ports or the next renewal removes what is left of it."
         until = f"Until the lease ends the port {'stays' if self.opened_at else 'may be'} open"
         return f"{until}; xgs_dnat_port with state=absent and run_id {self.run} closes it."
+
+    def sweep(self) -> CertfleetError | None:
+        """Remove what runs that are over left behind, where there is nothing to open: that would see to it.
+
+        Gives the error, of stage "close", where that fails.
+        """
+        try:
+            with stage("close"):
+                send_all(self.firewall, plan_swept(Objects(self.firewall), self.firewall.clock.now()).writes)
+        except CertfleetError as error:
+            return error
+        return None
 
     def _take_back(self) -> None:
         holds, self.holds = self.holds, ()
