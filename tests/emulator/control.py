@@ -109,6 +109,7 @@ async def _show(request: web.Request) -> web.Response:
             },
             "appliance_fingerprint": store.material("Certificate", APPLIANCE).fingerprint,
             "served": plane.served(),
+            "held": firewall.faults.held,
             "errors": plane.errors,
         }
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ KINDS = (
     "slow",
     "stale_tls",
     "noise",
+    "hold",
 )
 
 
@@ -44,7 +46,7 @@ class Fault:
     code: int = 500
     text: str = "Operation could not be performed on entity."
     seconds: float = 5.0
-    # For `timeout`: was the request carried out before the firewall fell silent?
+    # For `timeout` and `hold`: was the request carried out before the firewall fell silent?
     applied: bool = False
     seen: int = field(default=0)
 
@@ -67,6 +69,9 @@ class Fault:
 class Faults:
     def __init__(self) -> None:
         self.waiting: list[Fault] = []
+        # How many requests are held, and what they wait for.
+        self.held = 0
+        self._released = asyncio.Event()
 
     def add(self, documents: object) -> list[Fault]:
         if not isinstance(documents, list):
@@ -76,7 +81,17 @@ class Faults:
         return added
 
     def clear(self) -> None:
+        """What is held goes on."""
         self.waiting.clear()
+        self._released.set()
+        self._released = asyncio.Event()
+
+    async def hold(self) -> None:
+        self.held += 1
+        try:
+            await self._released.wait()
+        finally:
+            self.held -= 1
 
     def take(self, step: Step, name: str) -> Fault | None:
         """The first fault that hits; every fault counts what it has seen."""
