@@ -250,8 +250,9 @@ from ..module_utils._order_result import entry, failed, named, opening
 from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._responder_thread import Listener
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
+from ..module_utils._signals import Interrupted, orderly_end
 from ..module_utils._store import Store
-from ..module_utils._xgs.window import Interrupted, Window, orderly_end
+from ..module_utils._xgs.window import Window
 from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
 
 MOST_AT_ONCE = 32

@@ -126,6 +126,7 @@ left_alone:
 
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
+from ..module_utils._signals import Interrupted, orderly_end, undisturbed
 from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.binding import Verification, bind
 from ..module_utils._xgs.certificates import StoredCertificate, base_name, read_certificates, versions
@@ -178,7 +179,13 @@ def run(params: Params, check_mode: bool) -> Outcome:
             outcome.warnings.append(f"Nothing on {firewall.endpoint.host} uses {params['certificate']}: set consumers.")
         if certificate and not check_mode:
             to_switch = [consumer for consumer, _change in plan_bind(selected, certificate.name)]
-            outcome.failure = _switch(firewall, to_switch, certificate, stored, params, outcome)
+            try:
+                with orderly_end():
+                    outcome.failure = _switch(firewall, to_switch, certificate, stored, params, outcome)
+            except Interrupted as signal:
+                raise CertfleetError(
+                    f"ended by {signal}; what was switched has been verified", remedy="Run again."
+                ) from signal
     return outcome
 
 
@@ -216,7 +223,8 @@ def _switch(
     failures = []
     for consumer in consumers:
         try:
-            with stage("bind", certificate=certificate.name):
+            # Half done it would be a rule out of its group, or a switch that nobody has verified.
+            with undisturbed(), stage("bind", certificate=certificate.name):
                 bound = bind(firewall, consumer, certificate, verification, fingerprints.get(consumer.certificate))
             outcome.facts["consumers"].append(bound.as_dict())
             if not bound.verified:

@@ -11,6 +11,8 @@ import datetime
 import typing as t
 
 PREFIX = "__xgs_letsencrypt_"
+# What became of a certificate, by what was planned for it.
+DONE = {"renew": "renewed", "bind": "repointed", "prune": "pruned"}
 COLUMNS = ("firewall", "certificate", "status", "expires", "days", "port 80 open", "served by, or what is wrong")
 
 Row = t.Dict[str, t.Any]
@@ -37,7 +39,7 @@ def to_install(planned: t.Iterable[Row], order: Row) -> list[Row]:
         if entry["action"] == "renew"
         else dict(entry)
         for entry in planned
-        if entry["action"] == "bind" or (entry["action"] == "renew" and entry["name"] in obtained)
+        if entry["action"] in ("bind", "prune") or (entry["action"] == "renew" and entry["name"] in obtained)
     ]
 
 
@@ -125,10 +127,10 @@ def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) ->
     failure = _failure(name, registered, ordered)
     installed = registered["installed"].get(name)
     if installed:
-        row.update(status="renewed" if planned["action"] == "renew" else "repointed", **installed)
+        row.update(status=DONE[planned["action"]], **installed)
         row["days_left"] = _days_until(installed["not_after"])
     elif not failure:
-        row["status"] = "would be " + ("renewed" if planned["action"] == "renew" else "repointed")
+        row["status"] = f"would be {DONE[planned['action']]}"
         row["reason"] += f"; used by {', '.join(planned['consumers']) or 'nobody: set consumers'}"
     if failure:
         _fail(row, failure, alarm=not installed and _alarming(planned, alarm_days))

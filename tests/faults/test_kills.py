@@ -13,7 +13,7 @@ from lab.ending import ALONE, GONE, INT, KILL, TERM
 from lab.kills import scene
 from lab.stages import STAGES
 
-pytestmark = [pytest.mark.any_firmware, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.any_firmware, pytest.mark.timeout(1200)]
 
 SIGNALS = (GONE, KILL, TERM, INT, ALONE)
 # By signal: when the request arrives, when it is carried out, or both. What the first two leave differs most.
@@ -43,6 +43,8 @@ def test_at_every_stage_boundary(make_fleet, collection_path, tmp_path, ledger, 
             (label, by, done): world.end_at(firewall, instants(label)[done], by)
             for (label, by, done), firewall in of.items()
         }
+        # Nobody can finish what has no process any more.
+        assert all(each.grouped for (_, by, _), each in seen.items() if by is not GONE)
         world.sweep([firewall for (_, by, done), firewall in of.items() if by is GONE and done])
         world.rerun(list(world.sites))
         assert world.fleet.ca.issued() == len(cases), "one for each, in all"

@@ -56,17 +56,19 @@ class Held:
 @dataclass(frozen=True)
 class Seen:
     """port: "shut", or "leased" for one that the firewall itself shuts when the lease ends. served: "previous" or
-    "new". uploaded: whether the new one is on the firewall. left: objects of ours. issued: certificates, by this run.
+    "new". uploaded: whether the new one is on the firewall. left: objects of ours. grouped: whether the rule is in its
+    group. issued: certificates, by this run.
     """
 
     port: str
     served: str
     uploaded: bool
     left: tuple[str, ...]
+    grouped: bool
     issued: int
 
     def __str__(self) -> str:
-        return f"{self.port}, {self.served}"
+        return f"{self.port}, {self.served}{'' if self.grouped else ', rule out of its group'}"
 
 
 class Scene:
@@ -166,7 +168,7 @@ class Scene:
             emulator = self.fleet.emulator
             emulator.add_faults(firewall, {"kind": "hold", "applied": instant.done, **instant.step})
             try:
-                yield lambda: bool(emulator.firewall(firewall)["held"])
+                yield lambda: any(one["held"] for one in emulator.firewalls())
             finally:
                 with contextlib.suppress(OSError):  # it may be without power
                     emulator.clear_faults(firewall)
@@ -193,6 +195,7 @@ class Scene:
                 self.served(firewall),
                 len(self.versions(firewall)) > 1 or self._previous_is_gone(firewall),
                 tuple(self.left(firewall)),
+                self.grouped(firewall),
                 self.fleet.ca.issued() - issued,
             )
 
@@ -233,6 +236,9 @@ class Scene:
         after = self._objects(firewall)
         return [name for names in after.values() for name in names if name.startswith("certfleet")]
 
+    def grouped(self, firewall: str) -> bool:
+        return "OWA rule" in self.fleet.emulator.objects(firewall, "FirewallRuleGroup")["Published"]
+
     def age(self) -> None:
         """All that is served now is due, says the CA."""
         now = datetime.now(timezone.utc)
@@ -266,6 +272,7 @@ class Scene:
 
     def rerun(self, firewalls: Sequence[str]) -> None:
         """A plain re-run ends clean: the new certificate is served, and nothing else is left of it all."""
+        grouped = [firewall for firewall in firewalls if self.grouped(firewall)]
         result = self.run(firewalls).check()
         self.end_responder()
         self.check_files()
@@ -275,6 +282,7 @@ class Scene:
             self.check_undone(firewall)
             assert self.served(firewall) == "new"
             assert list(self.versions(firewall).values()) == [self.fingerprint(firewall)], "the old ones are gone"
+        assert all(map(self.grouped, grouped))
 
 
 def site(firewall: str) -> str:
