@@ -303,12 +303,14 @@ def run(params: Params, check_mode: bool) -> Outcome:
     if listener is not None and checked.sound:
         facts["responder"] = listener.report()
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
+    # An order that a killed run left needs no window any more, where it had come so far.
+    left = window.sweep() if window and len(errors) < len(results) else None
     warnings = [f"{name}: {text}" for name, result in results.items() for text in getattr(result, "warnings", ())]
     return Outcome(
         any(each["changed"] for each in entries),
         facts,
         warnings=checked.warnings + obtained.warnings + warnings,
-        failure=obtained.close_error or joined(errors),
+        failure=obtained.close_error or left or joined(errors),
     )
 
 

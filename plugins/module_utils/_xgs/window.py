@@ -28,6 +28,7 @@ from .dnat import (
     mentions,
     plan_absent,
     plan_present,
+    plan_swept,
     removal,
 )
 from .errors import NO_RIGHT, XgsAccessError, XgsApiError, XgsError
@@ -120,6 +121,17 @@ class Window:
         if list(map(str, plan.writes)) == list(map(str, left)):
             raise error
         return plan
+
+    def sweep(self) -> CertfleetError | None:
+        """Clear away what killed runs left, where nothing had to be opened: else that did it. Gives what failed."""
+        if self.opened_at:
+            return None
+        try:
+            with stage("close"), explained():
+                send_all(self.firewall, plan_swept(Objects(self.firewall), self.firewall.clock.now()).writes)
+        except CertfleetError as error:
+            return error
+        return None
 
     def close(self) -> None:
         """Close, and clear away what no other run needs. Raises CertfleetError of stage "close"."""
