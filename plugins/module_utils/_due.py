@@ -22,10 +22,12 @@ from ._x509 import KEY_TYPES, CertificateFacts
 from ._xgs.api import Firewall
 from ._xgs.certificates import StoredCertificate, base_name, check_name, origin_of, read_certificates, versions
 from ._xgs.consumers import check_consumers, check_names, kinds_of, read_consumers, select
+from ._xgs.pruning import plan_prune, read_users
 
-RENEW, BIND, NOTHING = "renew", "bind", "none"
-# A run that died between upload and switch leaves a certificate that looks fine and that nobody uses. So for this long
-# after issuance the consumers are read as well; after it, one read a night is all.
+RENEW, BIND, PRUNE, NOTHING = "renew", "bind", "prune", "none"
+# A run that died between upload and switch leaves a certificate that looks fine and that nobody uses, one that died
+# after the switch leaves its predecessor. So for this long after issuance the consumers are read as well; after it, one
+# read a night is all.
 SETTLING = datetime.timedelta(days=3)
 
 
@@ -48,16 +50,20 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What decides. directory_url: of the ACME CA. period: until the next run. force: everything is due."""
+    """What decides. directory_url: of the ACME CA. period: until the next run. force: everything is due.
+    keep: how many versions of a certificate shall stay; None for all.
+    """
 
     directory_url: str
     period: datetime.timedelta
     force: bool = False
+    keep: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """action: RENEW (order, upload, bind), BIND (repoint consumers at what is there) or NOTHING.
+    """action: RENEW (order, upload, bind), BIND (repoint consumers at what is there), PRUNE (remove
+    versions that nobody uses) or NOTHING.
 
     foreign: the current certificate is of another CA, or nobody's, so that this CA has nothing to say about it.
     """
@@ -162,9 +168,10 @@ def _judge(
     now = advice.clock.now()
     decision = decide(current.facts, window=window, now=now, period=rules.period)
     verdict = Verdict(wanted, RENEW if decision.due else NOTHING, decision.reason, current, decision.renew_at)
-    if verdict.action == RENEW or len(existing) > 1 or now - current.facts.not_before < SETTLING:
-        return _with_consumers(firewall, verdict, existing)
-    return verdict
+    fresh = now < current.facts.not_before + SETTLING
+    if verdict.action == RENEW or len(existing) > 1 or fresh:
+        verdict = _with_consumers(firewall, verdict, existing)
+    return _with_leftovers(firewall, verdict, existing, rules.keep) if fresh else verdict
 
 
 def _current(existing: list[StoredCertificate], wanted: str) -> StoredCertificate | None:
@@ -215,4 +222,18 @@ def _with_consumers(firewall: Firewall, verdict: Verdict, existing: list[StoredC
     return dataclasses.replace(verdict, consumers=tuple(str(consumer) for consumer in selected))
 
 
-__all__ = ("BIND", "NOTHING", "RENEW", "Rules", "Verdict", "Wanted", "judge", "wanted_certificates")
+def _with_leftovers(
+    firewall: Firewall, verdict: Verdict, existing: list[StoredCertificate], keep: int | None
+) -> Verdict:
+    """Notice the versions that a run left that died before it removed them. Who uses them is read only if there are."""
+    name = verdict.wanted.name
+    if verdict.action != NOTHING or keep is None or not plan_prune(name, keep, existing, ()).changed:
+        return verdict
+    change = plan_prune(name, keep, existing, read_users(firewall).by_certificate)
+    if not change.writes:
+        return verdict
+    gone = ", ".join(write.name for write in change.writes)
+    return dataclasses.replace(verdict, action=PRUNE, reason=f"nobody uses {gone} any more")
+
+
+__all__ = ("BIND", "NOTHING", "PRUNE", "RENEW", "Rules", "Verdict", "Wanted", "judge", "wanted_certificates")

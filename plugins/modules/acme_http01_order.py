@@ -254,8 +254,9 @@ from ..module_utils._order_result import blame_lease, entry, foreseen, opening, 
 from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._responder_thread import Listener
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
+from ..module_utils._signals import Interrupted, orderly_end
 from ..module_utils._store import Store
-from ..module_utils._xgs.window import Interrupted, Window, orderly_end
+from ..module_utils._xgs.window import Window
 from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
 
 MOST_AT_ONCE = 32
@@ -299,9 +300,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
             found = _found(store, requests, params)
             missing = [request for request in requests if request.name not in found]
             checked = examined(missing, params, window)
-            obtained = ObtainResult([], window.sweep() if window and not missing else None)
-            if checked.sound:
-                obtained = _obtain(store, checked, window, listener, params)
+            obtained = _obtain(store, checked, window, listener, params) if checked.sound else ObtainResult([])
     results = {**found, **checked.refused, **{result.request.name: result for result in obtained.results}}
     blame_lease(window, results.values())
     entries = [entry(store, results[request.name], request in missing) for request in requests]
@@ -309,13 +308,15 @@ def run(params: Params, check_mode: bool) -> Outcome:
     if listener is not None and checked.sound:
         facts["responder"] = listener.report()
     errors = [result.error for result in results.values() if isinstance(result, FailedCertificate)]
+    # An order that a killed run left needs no window any more, where it had come so far.
+    left = window.sweep() if window and len(errors) < len(results) else None
     warnings = [f"{name}: {text}" for name, result in results.items() for text in getattr(result, "warnings", ())]
     warnings += told(window)
     return Outcome(
         any(each["changed"] for each in entries),
         facts,
-        warnings=checked.warnings + obtained.warnings + (window.firewall.time.warnings if window else []) + warnings,
-        failure=obtained.close_error or joined(errors),
+        warnings=checked.warnings + obtained.warnings + warnings,
+        failure=obtained.close_error or left or joined(errors),
     )
 
 

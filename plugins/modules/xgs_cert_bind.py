@@ -143,6 +143,7 @@ left_alone:
 from ..module_utils._errors import CertfleetError, joined, stage
 from ..module_utils._names import normalise_domains
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
+from ..module_utils._signals import Interrupted, orderly_end, undisturbed
 from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.binding import Bound, Verification, bind
 from ..module_utils._xgs.certificates import StoredCertificate, base_name, read_certificates, versions
@@ -201,7 +202,13 @@ def run(params: Params, check_mode: bool) -> Outcome:
             outcome.warnings.append(f"Nothing on {firewall.endpoint.host} uses {params['certificate']}: set consumers.")
         to_switch, failures = _permitted(firewall, selected, params["certificate"])
         if certificate and not check_mode:
-            failures += _switch(firewall, to_switch, certificate, stored, params, outcome)
+            try:
+                with orderly_end():
+                    failures += _switch(firewall, to_switch, certificate, stored, params, outcome)
+            except Interrupted as signal:
+                raise CertfleetError(
+                    f"ended by {signal}; what was switched has been verified", remedy="Run again."
+                ) from signal
             outcome.warnings += firewall.remarks
         outcome.failure = joined(failures)
     return outcome
@@ -262,7 +269,8 @@ def _switch(
     failures: list[CertfleetError] = []
     for consumer in consumers:
         try:
-            with stage("bind", certificate=certificate.name):
+            # Half done it would be a rule out of its group, or a switch that nobody has verified.
+            with undisturbed(), stage("bind", certificate=certificate.name):
                 bound = bind(firewall, consumer, certificate, verification, fingerprints.get(consumer.certificate))
             outcome.facts["consumers"].append(bound.as_dict())
             if not bound.verified:

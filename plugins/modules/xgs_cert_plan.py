@@ -88,6 +88,12 @@ options:
     description: Hours until the plan is made again. A certificate that would become due in between is due now.
     type: int
     default: 12
+  keep:
+    description:
+      - How many versions of a certificate are to stay on the firewall. For three days after issuance, more of them that nobody uses are noticed,
+        as a run leaves them that dies before it has removed them.
+      - Without it they are left alone.
+    type: int
   hosts:
     description:
       - Plan for these hosts of the inventory, side by side, instead of for the task's own host. Meant for a task with C(run_once).
@@ -173,7 +179,8 @@ certificates:
       renew_at:
   contains:
     action:
-      description: V(renew) (order, upload, bind), V(bind) (the certificate is there, but not all consumers use it) or V(none).
+      description: V(renew) (order, upload, bind), V(bind) (the certificate is there, but not all consumers use it), V(prune) (it is used, and there are old versions
+        that nobody uses) or V(none).
       type: str
       returned: success
     reason:
@@ -247,6 +254,7 @@ ARGUMENTS = Arguments(
         "port_forward": {"type": "dict", "options": forward_spec()},
         "force": {"type": "bool", "default": False},
         "period": {"type": "int", "default": 12},
+        "keep": {"type": "int"},
         "state_dir": {"type": "path"},
         **FLEET_SPEC,
     },
@@ -288,7 +296,8 @@ def plan(params: Params, check_mode: bool, ca: Transport) -> Outcome:
         if params["port_forward"] is not None:
             forward_from(params["port_forward"])
         firewall = firewall_from(params)
-        rules = Rules(params["acme_directory"], datetime.timedelta(hours=params["period"]), params["force"])
+        period = datetime.timedelta(hours=params["period"])
+        rules = Rules(params["acme_directory"], period, params["force"], params["keep"])
         advice = Advice(ca, params["acme_directory"], params["state_dir"])
         verdicts = judge(firewall, wanted, advice, rules)
         if any(verdict.action == RENEW for verdict in verdicts):

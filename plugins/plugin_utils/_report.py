@@ -11,6 +11,8 @@ import datetime
 import typing as t
 
 PREFIX = "__xgs_letsencrypt_"
+# What became of a certificate, by what was planned for it.
+DONE = {"renew": "renewed", "bind": "repointed", "prune": "pruned"}
 COLUMNS = ("firewall", "certificate", "status", "expires", "days", "port 80 open", "served by, or what is wrong")
 
 # What a row may leave open.
@@ -42,7 +44,7 @@ def to_install(planned: t.Iterable[Row], order: Row) -> list[Row]:
         if entry["action"] == "renew"
         else dict(entry)
         for entry in planned
-        if entry["action"] == "bind" or (entry["action"] == "renew" and entry["name"] in obtained)
+        if entry["action"] in ("bind", "prune") or (entry["action"] == "renew" and entry["name"] in obtained)
     ]
 
 
@@ -137,14 +139,14 @@ def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) ->
     failure = _failure(name, registered, ordered)
     installed = registered["installed"].get(name)
     if installed and not installed["foreseen"]:
-        row.update(status="renewed" if planned["action"] == "renew" else "repointed", **installed)
+        row.update(status=DONE[planned["action"]], **installed)
         row.update(previous=planned["current"] if planned["action"] == "renew" else None)
         row.update(
             days_left=_days_until(installed["not_after"]),
             alarm_below_days=alarm_threshold(installed["lifetime_days"], alarm_days),
         )
     elif not failure:
-        row["status"] = "would be " + ("renewed" if planned["action"] == "renew" else "repointed")
+        row["status"] = f"would be {DONE[planned['action']]}"
         row["reason"] += f"; used by {', '.join(planned['consumers']) or 'nobody: set consumers'}"
     if failure:
         _fail(row, failure, alarm=not installed and _alarming(planned, alarm_days))

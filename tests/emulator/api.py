@@ -242,6 +242,8 @@ class _Run:
         kind = fault.kind
         if kind == "slow":
             await asyncio.sleep(fault.seconds)
+        elif kind == "hold" and not fault.applied:
+            await self._api.faults.hold()
         elif kind in ("reset_before", "refuse"):
             raise Dropped(fault.seconds if kind == "refuse" else 0.0)
         elif kind == "timeout" and not fault.applied:
@@ -274,6 +276,9 @@ class _Run:
         if fault.kind == "timeout":
             await asyncio.sleep(SILENCE)
             raise Dropped
+        if fault.kind == "hold":
+            await self._api.faults.hold()
+            return body
         if fault.kind == "truncated":
             return body[: len(body) // 2]
         if fault.kind == "noise":

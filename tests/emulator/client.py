@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -102,6 +104,11 @@ class Emulator:
         if self._directory is not None:
             self._directory.cleanup()
             self._directory = None
+
+    def cut_power(self) -> None:
+        """Killed in whatever it does; `start()` goes on with what `keep` has."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.stop()
 
     @property
     def pid(self) -> int:

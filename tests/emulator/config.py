@@ -148,6 +148,8 @@ class FirewallConfig:
     waf_rules: list[WafRule] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
     central_rules: list[str] = field(default_factory=list)
+    # Directory that keeps the configuration when the power is cut; "": forgotten.
+    keep: str = ""
     settings: Settings = field(default_factory=Settings)
 
     @property

@@ -72,6 +72,7 @@ def _summary(firewall: Firewall) -> dict[str, Any]:
         "admin_port": config.admin_port,
         "http_port": config.http_port,
         "counters": dict(firewall.device.journal.counters),
+        "held": firewall.faults.held,
         "port80_open": any(port80.forward is not None for port80 in firewall.plane.ports80),
     }
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ KINDS = (
     "slow",
     "stale_tls",
     "noise",
+    "hold",
 )
 
 
@@ -47,7 +49,7 @@ class Fault:
     code: int = 500
     text: str = "Operation could not be performed on entity."
     seconds: float = 5.0
-    # For `timeout`: was the request carried out before the firewall fell silent?
+    # For `timeout` and `hold`: was the request carried out before the firewall fell silent?
     applied: bool = False
     seen: int = field(default=0)
 
@@ -70,6 +72,9 @@ class Fault:
 class Faults:
     def __init__(self) -> None:
         self.waiting: list[Fault] = []
+        # How many requests are held, and what they wait for.
+        self.held = 0
+        self._released = asyncio.Event()
 
     def add(self, documents: object) -> list[Fault]:
         if not isinstance(documents, list):
@@ -79,7 +84,17 @@ class Faults:
         return added
 
     def clear(self) -> None:
+        """What is held goes on."""
         self.waiting.clear()
+        self._released.set()
+        self._released = asyncio.Event()
+
+    async def hold(self) -> None:
+        self.held += 1
+        try:
+            await self._released.wait()
+        finally:
+            self.held -= 1
 
     def take(self, step: Step, name: str) -> Fault | None:
         """The first fault that hits; every fault counts what it has seen."""

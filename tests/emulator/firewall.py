@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 import socket
 import struct
 import xml.etree.ElementTree as ET
@@ -39,11 +40,23 @@ class Firewall:
     def __init__(self, config: FirewallConfig, server: web.Server) -> None:
         self.device = Device(config, config.settings)
         self.faults = Faults()
-        fill(self.device.store, config)
-        accounts.fill(self.device.store, config.administrators)
-        self._seed(config)
+        self._kept = Path(config.keep) / f"{config.name}.pickle" if config.keep else None
+        if self._kept and self._kept.exists():
+            self.device.store = pickle.loads(self._kept.read_bytes())
+        else:
+            fill(self.device.store, config)
+            accounts.fill(self.device.store, config.administrators)
+            self._seed(config)
         self.plane = DataPlane(self.device, self.faults, server)
-        self.api = Api(self.device, self.faults, self.plane.refresh)
+        self.api = Api(self.device, self.faults, self._changed)
+
+    async def _changed(self) -> None:
+        """Kept before the answer, whole or not at all."""
+        if self._kept:
+            partial = self._kept.with_suffix(".partial")
+            partial.write_bytes(pickle.dumps(self.device.store))
+            partial.replace(self._kept)
+        await self.plane.refresh()
 
     # --- seeding: what an administrator did before ------------------------------------------------------------
 
@@ -101,7 +114,7 @@ class Firewall:
 
     async def put_certificate(self, name: str, pem: str, key: str) -> None:
         self._store_certificate(name, pem.encode(), key.encode())
-        await self.plane.refresh()
+        await self._changed()
 
     async def change(self, settings: Settings) -> None:
         self.device.settings = settings

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 import ssl
@@ -34,6 +35,10 @@ class Material:
     key: bytes = b""
     damaged: bool = False
     uploaded_names: tuple[str, str] = ("", "")
+
+    def __getstate__(self) -> dict[str, object]:
+        """What is kept over a restart: not what is worked out from it."""
+        return {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
 
     @cached_property
     def leaf(self) -> x509.Certificate:

@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+# In days from now.
+SOUND = (-0.1, 365.0)
+
 
 @dataclass(frozen=True)
 class TlsFiles:
@@ -49,15 +52,23 @@ def make_issuer(directory: Path, common_name: str = "lab") -> Issuer:
 
 def make_tls(directory: Path, names: Sequence[str] = ("localhost",), common_name: str = "lab") -> TlsFiles:
     """Make a CA and a certificate for `names` (DNS names and IP addresses) it signed."""
-    issuer = make_issuer(directory, common_name)
+    return issue(make_issuer(directory, common_name), directory, names, common_name)
+
+
+def issue(
+    issuer: Issuer, directory: Path, names: Sequence[str], common_name: str = "lab", days: tuple[float, float] = SOUND
+) -> TlsFiles:
+    """A certificate of this CA, valid `days` from now."""
+    directory.mkdir(parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
-    leaf = _builder(_name(common_name), issuer.certificate.subject, key.public_key()).add_extension(
+    leaf = _builder(_name(common_name), issuer.certificate.subject, key.public_key(), days).add_extension(
         x509.SubjectAlternativeName([_general_name(name) for name in names]), False
     )
     leaf = leaf.add_extension(x509.BasicConstraints(False, None), True)
     leaf = leaf.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
     leaf = leaf.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), False)
     files = TlsFiles(directory / "ca.pem", directory / "server.pem", directory / "server.key")
+    files.ca.write_bytes(issuer.certificate.public_bytes(serialization.Encoding.PEM))
     files.certificate.write_bytes(leaf.sign(issuer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     _write_key(files.key, key)
     return files
@@ -70,7 +81,9 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     )
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: tuple[float, float] = SOUND
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.timezone.utc)
     return (
         x509.CertificateBuilder()
@@ -78,8 +91,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=365))
+        .not_valid_before(now + datetime.timedelta(days[0]))
+        .not_valid_after(now + datetime.timedelta(days[1]))
     )
 
 

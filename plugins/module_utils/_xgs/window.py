@@ -10,14 +10,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import signal
-import threading
-import types
 import typing as t
 import xml.etree.ElementTree as ET
 
 from .._clock import Deadline
 from .._errors import CertfleetError, stage
+from .._signals import undisturbed
 from .api import Firewall, Write
 from .dnat import (
     NAT,
@@ -113,7 +111,7 @@ class Window:
             first = error
             raise
         finally:
-            with _undisturbed():
+            with undisturbed():
                 self._end(first)
             if self.opened_at and self.closed_at:
                 self.seconds += (self.closed_at - self.opened_at).total_seconds()
@@ -179,13 +177,16 @@ class Window:
         return f"{until}; xgs_dnat_port with state=absent and run_id {self.run} closes it."
 
     def sweep(self) -> CertfleetError | None:
-        """Remove what runs that are over left behind, where there is nothing to open: that would see to it.
+        """Remove what runs that are over left behind, where nothing had to be opened: else that saw to it.
 
         Gives the error, of stage "close", where that fails.
         """
+        if self.opened_at:
+            return None
+        objects = Objects(self.firewall)
         try:
-            with stage("close"):
-                send_all(self.firewall, plan_swept(Objects(self.firewall), self.firewall.clock.now()).writes)
+            with stage("close"), explained():
+                send_all(self.firewall, plan_swept(objects, objects.now()).writes)
         except CertfleetError as error:
             return error
         return None
@@ -243,70 +244,11 @@ def send_all(
     with explained():
         for write in writes:
             # Broken off, it may be carried out when close() has looked already.
-            with _undisturbed():
+            with undisturbed():
                 if not carry_out(firewall, write):
                     left.append(write)
             sent(write)
     return left
 
 
-class Interrupted(BaseException):
-    """A signal asked the process to end; raised once, so that `finally` can do its work."""
-
-
-class _Guard(threading.local):
-    """What a signal finds. Of the main thread, because that is where handlers run."""
-
-    busy = False
-    waiting: Interrupted | None = None
-
-
-_guard = _Guard()
-
-
-@contextlib.contextmanager
-def _undisturbed() -> t.Iterator[None]:
-    """A signal that comes meanwhile takes effect at the end of the block; of the outer one, where they are nested."""
-    outer, _guard.busy = _guard.busy, True
-    try:
-        yield
-    finally:
-        _guard.busy = outer
-    if outer:
-        return
-    waiting, _guard.waiting = _guard.waiting, None
-    if waiting is not None:
-        raise waiting
-
-
-@contextlib.contextmanager
-def orderly_end() -> t.Iterator[None]:
-    """Turn the first SIGTERM or SIGINT into an exception and ignore the rest until the block is left.
-
-    Without that no `finally` runs at SIGTERM, and a second signal, as Ansible sends it, breaks it off (measured).
-    While the firewall is being written to, the exception waits for its answer; while the port is closed, for that.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: types.FrameType | None) -> None:
-        for other in previous:
-            signal.signal(other, signal.SIG_IGN)
-        interrupted = Interrupted(signal.Signals(number).name)
-        if not _guard.busy:
-            raise interrupted
-        _guard.waiting = interrupted
-
-    _guard.waiting = None
-    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in previous:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-__all__ = ("Interrupted", "Window", "explained", "orderly_end", "send_all")
+__all__ = ("Window", "explained", "send_all")

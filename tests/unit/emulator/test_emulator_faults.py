@@ -14,6 +14,9 @@ import pytest
 import requests
 
 from emulator.client import Emulator, EmulatorError
+from lab.processes import wait_until
+
+from .conftest import Box
 
 HOST = "<IPHost><Name>{}</Name><HostType>IP</HostType><IPAddress>192.0.2.1</IPAddress></IPHost>"
 
@@ -39,6 +42,17 @@ def test_timeout(box, applied):
     with pytest.raises(requests.exceptions.ReadTimeout):
         box.post(f'<Set operation="add">{HOST.format("a")}</Set>', timeout=0.5)
     assert exists(box) is applied
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_hold(box, applied):
+    """It goes on when the faults are cleared, though nobody waits any more."""
+    box.faults({"kind": "hold", "applied": applied})
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        box.post(f'<Set operation="add">{HOST.format("a")}</Set>', timeout=0.5)
+    assert (exists(box), box.state["held"]) == (applied, 1)
+    box.emulator.clear_faults(box.name)
+    wait_until(lambda: exists(box) and not box.state["held"], 10, lambda: "it is held on")
 
 
 def test_status_on_the_second_matching_step_only(box):
@@ -174,6 +188,18 @@ class TestProcess:
             os.kill(emulator.pid, number)
             assert process.wait(5) == 0
             assert emulator.errors() == ""
+
+    def test_what_is_kept_when_the_power_is_cut(self, tmp_path):
+        with Emulator(self.config(keep=str(tmp_path))) as emulator:
+            before = emulator.firewall("fw")
+            Box(emulator, "fw", self.address).add(HOST.format("a"))
+            emulator.cut_power()
+            emulator.start()
+            after = emulator.firewall("fw")
+        assert after["objects"]["IPHost"] == [*before["objects"]["IPHost"], "a"]
+        assert after["appliance_fingerprint"] == before["appliance_fingerprint"]
+        assert after["served"] == before["served"]
+        assert after["counters"]["requests"] == 0
 
     def test_seeds(self, issue, tmp_path):
         pair = issue("owa.test")

@@ -17,6 +17,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._due import (
     BIND,
     NOTHING,
+    PRUNE,
     RENEW,
     Rules,
     Verdict,
@@ -246,6 +247,24 @@ def test_a_run_that_died_before_the_switch(box: Box) -> None:
     assert (found.action, found.reason) == (BIND, "waf:OWA does not use it yet")
     use(box, VERSION)
     assert verdict(box).action == NOTHING
+
+
+def test_a_run_that_died_after_the_switch(box: Box) -> None:
+    old = "owa-20260101-01234567"
+    box.put(old, authority().issue(*NAMES, age=40))
+    have(box, authority().issue(*NAMES))
+    found = verdict(box, keep=1)
+    assert (found.action, found.reason) == (PRUNE, f"nobody uses {old} any more")
+    assert [verdict(box, keep=keep).action for keep in (2, None)] == [NOTHING, NOTHING]
+    box.add(specimen("FirewallRule", old))
+    assert verdict(box, keep=1).action == NOTHING, "somebody does"
+
+
+def test_what_a_run_left_long_ago_stays(box: Box) -> None:
+    """Or else what cannot be removed would be tried every night."""
+    box.put("owa-20260101-01234567", authority().issue(*NAMES, age=40))
+    have(box, authority().issue(*NAMES, age=10))
+    assert verdict(box, keep=1).action == NOTHING
 
 
 def test_an_older_version_that_is_still_used(box: Box) -> None:

@@ -151,7 +151,7 @@ def test_ends_with_its_process(number: signal.Signals) -> None:
     package = Listener.__module__.rpartition(".")[0]
     program = (
         f"from time import sleep\nfrom {package}._responder_thread import Listener\n"
-        f"from {package}._xgs.window import orderly_end\n"
+        f"from {package}._signals import orderly_end\n"
         f"with orderly_end(), Listener('{HOST}:{port}')('{PRINT}'): sleep(60)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

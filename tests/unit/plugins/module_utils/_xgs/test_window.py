@@ -344,7 +344,8 @@ import sys, time
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.api import Firewall
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.dnat import Forward
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.transport import Endpoint, Transport
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.window import Window, orderly_end
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.window import Window
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._signals import orderly_end
 
 host, fingerprint, port = sys.argv[1:]
 firewall = Firewall(Transport(Endpoint(host, fingerprint=fingerprint)), "admin", "secret")
