@@ -139,7 +139,9 @@ def _outcome(firewall: str, planned: Row, registered: Row, alarm_days: float) ->
     failure = _failure(name, registered, ordered)
     installed = registered["installed"].get(name)
     if installed and not installed["foreseen"]:
-        row.update(status=DONE[planned["action"]], **installed)
+        row.update(
+            {key: value for key, value in installed.items() if key != "foreseen"}, status=DONE[planned["action"]]
+        )
         row.update(previous=planned["current"] if planned["action"] == "renew" else None)
         row.update(
             days_left=_days_until(installed["not_after"]),

@@ -21,7 +21,7 @@ from ._report import COLUMNS, Row, table_cells
 
 SCHEMA = 1
 STATUSES = (
-    *("unchanged", "renewed", "repointed", "would be renewed", "would be repointed"),
+    *("unchanged", "renewed", "repointed", "pruned", "would be renewed", "would be repointed", "would be pruned"),
     *("rehearsed", "would be rehearsed", "failed"),
 )
 # And how the page begins to tell of them.

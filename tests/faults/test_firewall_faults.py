@@ -14,7 +14,7 @@ pytestmark = pytest.mark.any_firmware
 PARTS = 4
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_fault_at_every_call(make_fleet, play, tmp_path, ledger, part):
     calls, requests = undisturbed(make_fleet, play, tmp_path / "undisturbed")

@@ -52,8 +52,13 @@ def test_a_port_is_opened_and_closed_by_hosts_that_are_api_sources(fleet, play):
 
     def run(*tasks):
         """How many of them changed something."""
-        tasks = [{"certfleet.sophos_xgs.xgs_dnat_port": options} for options in tasks]
-        return play(fleet, {"fw1": {}}, [{"hosts": "xgs", "gather_facts": False, "tasks": tasks}]).check().changed
+        names = ["first", "then", "at last"]
+        tasks = [
+            {"name": name, "certfleet.sophos_xgs.xgs_dnat_port": options}
+            for name, options in zip(names, tasks, strict=False)
+        ]
+        plays = [{"hosts": "xgs", "gather_facts": False, "tasks": tasks}]
+        return play(fleet, {"fw1": {}}, plays, unforeseen=names[1:]).check().changed
 
     assert run(forward, forward) == 1
     control = fleet.plane.control

@@ -15,11 +15,13 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.account
 from lab import proxy as fault
 from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.ports import free_port
-from lab.proxy import FaultProxy, Hold
+from lab.proxy import FaultProxy
+from lab.waits import Hold, Undecided, meet
 
-pytestmark = pytest.mark.any_firmware
+# Several runs one after the other, on a machine that may be busy.
+pytestmark = [pytest.mark.any_firmware, pytest.mark.timeout(900)]
 
-PATIENCE = 90
+PATIENCE = 300
 NAMES = ("owa.example.com", "mail.example.com")
 OWA = waf_rule("OWA rule", *NAMES)
 HOSTS = {"fw1": certificates(certificate("OWA", *NAMES, consumers=["waf:OWA rule"]))}
@@ -84,24 +86,23 @@ def test_two_runs_have_the_port_open_and_neither_closes_it_for_the_other(fleet, 
     play(fleet, HOSTS, variables=variables).check()
     fleet.emulator.reset("fw1")
     before = len(fleet.emulator.firewall("fw1")["open_intervals"])
-    holds = [Hold(), Hold()]
+    orders = Undecided()
+    ca_proxy.on(fault.ORDER, orders, times=None)
     runs = []
-    for number, hold in enumerate(holds):
-        ca_proxy.on(fault.CHALLENGE, hold, first=1 + number * len(NAMES), times=len(NAMES))
-    for number, hold in enumerate(holds):
+    for number in range(2):
         forced = {**variables, "xgs_letsencrypt_force": True}
         # One machine: its users share what lies in TMPDIR.
         options = {"place": f"run{number}", "env": {"TMPDIR": str(scratch)}}
         runs.append(pool.submit(play, fleet, HOSTS, variables=forced, **options))
-        assert hold.arrived.wait(PATIENCE)
+        assert orders.wait(number + 1)
         assert len(nat_rules(fleet)) == 1
         assert fleet.port80("fw1") == "open"
-    holds[order[0]].released.set()
+    orders.decide(order[0])
     first = runs[order[0]].result(PATIENCE).check()
     assert fleet.port80("fw1") == "open", "the other's window is still open"
     assert fleet.responder_open()
     assert len(nat_rules(fleet)) == 1
-    holds[order[1]].released.set()
+    orders.decide(order[1])
     second = runs[order[1]].result(PATIENCE).check()
     for result in (first, second):
         assert "renewed" in result.stdout
@@ -144,6 +145,7 @@ def test_the_later_of_two_renewals_is_not_undone(fleet, play, pool, scratch, tmp
         proxy.on("/", act, times=None)
         elsewhere = {
             **HOSTS["fw1"],
+            "xgs_timeout": 600,
             "ansible_host": proxy.host,
             "ansible_httpapi_port": proxy.port,
             "xgs_fingerprint": proxy.fingerprint,
@@ -167,13 +169,13 @@ def test_the_later_of_two_renewals_is_not_undone(fleet, play, pool, scratch, tmp
 
 
 def test_close_ports_leaves_a_living_run_alone(fleet, play, ca_proxy, pool, scratch):
-    hold = Hold()
-    ca_proxy.on(fault.CHALLENGE, hold)
+    orders = Undecided()
+    ca_proxy.on(fault.ORDER, orders, times=None)
     run = pool.submit(play, fleet, HOSTS, variables=through(ca_proxy), env={"TMPDIR": str(scratch)})
-    assert hold.arrived.wait(PATIENCE)
+    assert orders.wait(1)
     play(fleet, {"fw1": {}}, CLOSE, place="janitor").check()
     assert fleet.port80("fw1") == "open"
-    hold.released.set()
+    orders.decide(0)
     run.result(PATIENCE).check()
     assert fleet.shown("fw1", 8443, NAMES[0]).trusted
 
@@ -182,10 +184,10 @@ def test_a_state_directory_is_one_runs_at_a_time(fleet, play, ca_proxy, pool, sc
     """The second says so, opens nothing and orders nothing; the next one finds all done."""
     variables = through(ca_proxy, xgs_letsencrypt_state_dir=str(tmp_path / "state"))
     options = {"variables": variables, "env": {"TMPDIR": str(scratch)}}
-    hold = Hold()
-    ca_proxy.on(fault.CHALLENGE, hold)
+    orders = Undecided()
+    ca_proxy.on(fault.ORDER, orders, times=None)
     run = pool.submit(play, fleet, HOSTS, place="first", **options)
-    assert hold.arrived.wait(PATIENCE)
+    assert orders.wait(1)
     writes = fleet.writes()
     second = play(fleet, HOSTS, place="second", **options)
     assert second.rc != 0, "there is no certificate yet: an alarm"
@@ -193,7 +195,7 @@ def test_a_state_directory_is_one_runs_at_a_time(fleet, play, ca_proxy, pool, sc
     assert fleet.writes() == writes
     assert fleet.port80("fw1") == "open"
     assert fleet.responder_open()
-    hold.released.set()
+    orders.decide(0)
     run.result(PATIENCE).check()
     assert play(fleet, HOSTS, **options).check().changed == 0
     assert fleet.ca.issued() == 1
@@ -202,8 +204,8 @@ def test_a_state_directory_is_one_runs_at_a_time(fleet, play, ca_proxy, pool, sc
 
 def test_two_runs_that_make_the_account_key_at_once(fleet, play, ca_proxy, pool, scratch):
     """One key, one account; with two, the responder of the one would refuse the other."""
-    ca_proxy.on("/dir", fault.meet(2), method="GET", times=2)
-    ca_proxy.on(fault.NEW_ACCOUNT, fault.meet(2), times=2)
+    ca_proxy.on("/dir", meet(2), method="GET", times=2)
+    ca_proxy.on(fault.NEW_ACCOUNT, meet(2), times=2)
     variables = through(ca_proxy)
     options = {"variables": variables, "env": {"TMPDIR": str(scratch)}}
     runs = [pool.submit(play, fleet, HOSTS, place=f"run{number}", **options) for number in range(2)]
@@ -238,9 +240,9 @@ def test_two_slices_of_a_job_share_nothing_but_the_account(slices, play, pool, t
     ]
     url = fleet.ca.directory_url.rpartition("/")[0]
     with FaultProxy(url, fleet.ca.ca_file, tmp_path / "ca-proxy") as proxy:
-        proxy.on(fault.NEW_ACCOUNT, fault.meet(2), times=2)
+        proxy.on(fault.NEW_ACCOUNT, meet(2), times=2)
         # All four validations at once.
-        proxy.on(fault.CHALLENGE, fault.meet(4), times=4)
+        proxy.on(fault.CHALLENGE, meet(4), times=4)
         runs = []
         for limit, variables, env in parts:
             own = {"xgs_letsencrypt_responder_port": free_port(), **variables}

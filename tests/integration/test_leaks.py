@@ -15,7 +15,7 @@ from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.leaks import Secrets
 from lab.proxy import FaultProxy
 
-pytestmark = pytest.mark.any_firmware
+pytestmark = [pytest.mark.any_firmware, pytest.mark.timeout(600)]
 
 PASSWORD = 'correct <horse> & "bat\'tery" stäple %41+'
 MAC = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"

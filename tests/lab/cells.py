@@ -41,6 +41,8 @@ FAULTS: dict[str, dict[str, Any]] = {
 OF_WRITES = ("reset, done", "silent, done", "502", "504", "lie")
 # Seconds for which a firewall that refuses once does so: longer than the way to the next call, whatever the load.
 AWAY = 25
+# Before the first call, which is the only one then: until then much has to start.
+AWAY_AT_FIRST = 600
 LASTING = {"once": 1, "until healed": 0}
 
 # Many, since most wait; but not all, as two cores have to answer them, and the CA's questions within seconds.
@@ -132,10 +134,9 @@ class Cell:
         fault, count, number = FAULTS[self.fault], LASTING[self.lasting], self.call.number
         if self.fault != "refused":
             return [{**fault, "nth": number, "count": count}]
-        seconds = AWAY if count else 0
         if number == 1:
-            return [{"kind": "refuse", "seconds": seconds}]
-        return [{**fault, "nth": number - 1, "seconds": seconds}]
+            return [{"kind": "refuse", "seconds": AWAY_AT_FIRST if count else 0}]
+        return [{**fault, "nth": number - 1, "seconds": AWAY if count else 0}]
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ class Town:
             },
             flags=["--forks", str(FORKS), *flags],
             env={"ANSIBLE_CONFIG": str(self._directory / "ansible.cfg")},
-            timeout=900,
+            timeout=1800,
         )
         assert "Traceback" not in result.stdout + result.stderr, result.stdout + result.stderr
         return result

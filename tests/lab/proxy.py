@@ -228,32 +228,6 @@ def forged(
     return b"".join(each.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) for each in chain)
 
 
-class Hold:
-    """An action: each request that comes waits until it may go on. `after`: the CA acts, its answer waits."""
-
-    def __init__(self, *, after: bool = False, patience: float = 240.0) -> None:
-        self._after = after
-        self._patience = patience
-        self.arrived, self.released = threading.Event(), threading.Event()
-
-    def __call__(self, exchange: Exchange) -> Answer:
-        early = exchange.forward() if self._after else None
-        self.arrived.set()
-        assert self.released.wait(self._patience), f"nobody released {exchange.path}"
-        return early or exchange.forward()
-
-
-def meet(parties: int) -> Action:
-    """An action: requests wait until so many are there, and go on together."""
-    barrier = threading.Barrier(parties, timeout=240.0)
-
-    def act(exchange: Exchange) -> Answer:
-        barrier.wait()
-        return exchange.forward()
-
-    return act
-
-
 # -- the proxy ------------------------------------------------------------------------------------
 
 

@@ -102,6 +102,7 @@ def _installed(due: dict[str, Any], domain: str) -> dict[str, Any]:
         "object": new,
         "not_after": f"{end:%Y-%m-%dT%H:%M:%SZ}",
         "lifetime_days": 90.0,
+        "foreseen": False,
         "consumers": [
             {**used, "consumer": "waf:OWA rule", "verified": True, "served_by": [f"198.51.100.7:443 for {domain}"]},
             {**used, "consumer": "smtp", "verified": None, "reason": "its API does not tell where it answers mail"},

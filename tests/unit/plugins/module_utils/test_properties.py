@@ -12,8 +12,9 @@ import string
 from typing import Any
 
 import idna
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _http_dates as http_dates
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _x509
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import http_dates, renewal
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import renewal
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.renewal import RenewalInfo, decide
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.transport import Reply
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
