@@ -123,7 +123,7 @@ def test_a_right_that_is_missing_is_told_before_anything_is_ordered(make_fleet, 
     assert fleet.ca.requests().count(("POST", "/order-plz")) == 1
     assert fleet.shown("fw1", 8443, "least.example.com").trusted
     log = fleet.emulator.firewall("fw1")["log"]
-    assert [entry["entity"] for entry in log].count("AdministrationProfile") == 1 + 2, "the check mode's, and two"
+    assert [entry["entity"] for entry in log].count("AdministrationProfile") == 2 * 2, "in check mode the same"
 
 
 def test_a_port_that_cannot_be_opened_is_told_once_and_for_each_certificate(make_fleet, play):
