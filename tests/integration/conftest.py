@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,6 +13,7 @@ from typing import Any
 import pytest
 
 from emulator.personas import LATEST
+from lab.ending import Run
 from lab.fleet import Fleet
 from lab.foresight import compare, foresee
 from lab.plane import Plane
@@ -130,38 +128,22 @@ def play(
 
 
 @pytest.fixture
-def launch(collection_path: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """`launch(fleet, hosts)`: the renewal in a process group of its own, for tests that kill it; as `play()` else."""
+def launch(collection_path: Path, tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """`launch(fleet, hosts)`: the renewal, for tests that end it before it is done; as `play()` else."""
     with ExitStack() as stack:
 
         def start(
             fleet: Fleet, hosts: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any] | None = None
-        ) -> subprocess.Popen[bytes]:
-            workdir = tmp_path / "run"
+        ) -> Run:
             command, environment = prepare(
                 RENEW,
                 collection_path=collection_path,
-                workdir=workdir,
+                workdir=tmp_path / "run",
                 inventory=fleet.inventory(hosts, **(variables or {})),
                 machine=fleet.plane.control,
             )
-            log = stack.enter_context((tmp_path / "launched.log").open("wb"))
-            process = subprocess.Popen(
-                command,
-                cwd=workdir,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            stack.callback(_kill, process)
-            return process
+            run = Run(command, environment, tmp_path / "launched.log")
+            stack.callback(run.kill_all)
+            return run
 
         yield start
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -141,8 +139,7 @@ def test_a_run_killed_between_issuance_and_upload_costs_no_second_certificate(ma
     variables = {"xgs_letsencrypt_state_dir": str(state)}
     run = launch(fleet, {"fw1": HOSTS["fw1"]}, variables=variables)
     wait_until((state / "fw1/OWA/fullchain.pem").exists, 60, lambda: "nothing was issued")
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
+    run.kill_all()
     assert fleet.ca.issued() == 1
     assert not fleet.shown("fw1", 8443, "owa.example.com").trusted
     key = (state / "fw1/OWA/privkey.pem").read_text()
