@@ -87,7 +87,9 @@ def play(
     Before that it is run with --check, on the newest firmware (`--foresee` says on which). `unforeseen` are the names
     of tasks that undo what an earlier task of the playbook does: to check mode there is nothing to undo.
     Runs in another `place` have another HOME, TMPDIR and inventory, as on another machine. They are made beside others,
-    so that nothing could be said of what check mode left alone: they go without.
+    so that nothing could be said of what check mode left alone: they go without. So do runs that are not to be
+    `foreseen`, because check mode would use up a fault that strikes once, or leave traces of its own to those that look
+    for traces.
     """
     foreseen_on = {"newest": (LATEST,), "all": (firmware,), "none": ()}[request.config.getoption("foresee")]
 
@@ -100,6 +102,7 @@ def play(
         unforeseen: Container[str] = (),
         flags: Sequence[str] = (),
         place: str = "run",
+        foreseen: bool = True,
         **options: Any,
     ) -> PlaybookResult:
         inventory = fleet.inventory(hosts, **(variables or {}))
@@ -116,12 +119,12 @@ def play(
                 **options,
             )
 
-        if firmware not in foreseen_on or "--check" in flags or place != "run":
+        if not foreseen or firmware not in foreseen_on or "--check" in flags or place != "run":
             return once()
         (tmp_path / place / "home").mkdir(parents=True, exist_ok=True)
-        foreseen = foresee(lambda: once("--check", "--diff"), fleet, tmp_path, NOT_OURS)
+        check = foresee(lambda: once("--check", "--diff"), fleet, tmp_path, NOT_OURS)
         result = once()
-        compare(foreseen, result, unforeseen)
+        compare(check, result, unforeseen)
         return result
 
     return run

@@ -94,6 +94,7 @@ class Watched:
                 env={**loud, **(env or {})},
                 verbosity=4,
                 flags=["--diff"],
+                foreseen=False,
             )
         for number, key in enumerate(self.uploaded_keys()):
             self.secrets.add(f"certificate key {number}", key)

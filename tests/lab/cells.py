@@ -223,6 +223,7 @@ class Town:
             flags=["--forks", str(FORKS), *flags],
             env={"ANSIBLE_CONFIG": str(self._directory / "ansible.cfg")},
             timeout=1800,
+            foreseen=False,
         )
         assert "Traceback" not in result.stdout + result.stderr, result.stdout + result.stderr
         return result
