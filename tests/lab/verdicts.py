@@ -132,7 +132,7 @@ def _unmended(
         row, seen, told = rows[cell.host], then[cell.host], first[cell.host]
         done = set(broken[cell.host].serves.values()) == {"new"}
         texts = [*_always(seen, before[cell.host], excused=TOLD in (told["error"] or ""))]
-        if row["status"] not in ("renewed", "repointed", "unchanged"):
+        if row["status"] not in ("renewed", "repointed", "pruned", "unchanged"):
             texts.append(f"{row['status']}: {row['error']}")
         if set(seen.serves.values()) != {"new"}:
             texts.append(f"serves {seen.serves}")
