@@ -58,7 +58,8 @@ def two(prefix):
 def test_files_of_a_real_run(make_fleet, play, tmp_path):
     firewalls, names, hosts = two("report")
     fleet = make_fleet(firewalls, names)
-    result = play(fleet, hosts, variables=files(tmp_path))
+    # Check mode would write the files as well.
+    result = play(fleet, hosts, variables=files(tmp_path), foreseen=False)
     assert [name for name in sorted(result.recap) if result.host(name)["failed"]] == ["fw2", "fw3"], result.stdout
     document, rows = read(tmp_path)
     assert document["mode"] == "run"
@@ -110,7 +111,7 @@ def test_a_file_that_cannot_be_written_is_told_and_hides_nothing(make_fleet, pla
     (tmp_path / "in-the-way").write_text("")
     wanted = {**files(tmp_path), "xgs_letsencrypt_report_html": str(tmp_path / "in-the-way/report.html")}
     hosts = {"fw1": certificates(certificate("web", name, consumers=["waf:Web"]))}
-    result = play(fleet, hosts, variables=wanted)
+    result = play(fleet, hosts, variables=wanted, foreseen=False)
     assert (result.rc != 0) is fails
     assert f"cannot write {tmp_path}/in-the-way/report.html: " in result.stdout
     assert ("Somebody has to look at this firewall" in result.stdout) is fails

@@ -233,6 +233,8 @@ OWNER = """
 import os, signal, subprocess, sys, time
 from emulator.client import Emulator
 from lab.plane import Namespaces, missing
+# It may have come with SIGINT ignored, as whatever a shell starts in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Namespaces([{"name": "fw1"}], sys.argv[1] == "rootless" or bool(missing(rootless=False))) as plane:
     emulator = Emulator({"http_port": 80, "firewalls": [plane.firewall({"name": "fw1"})]}, prefix=plane.prefix)
     emulator.start()
