@@ -14,7 +14,8 @@ tools=(pebble pebble-challtestsrv)
 
 # The binaries cannot say their version ("dev"), but 2.8 brought this path along.
 new_enough() { grep -qa -- '/set-renewal-info/' "$1"; }
-starts() { "$1" -help 2>&1 | grep -q -- '-dnsserver\|-dns01'; }
+# Not by a pipe: grep ends at the first match, and a program that still writes then counts as failed.
+starts() { grep -q -- '-dnsserver\|-dns01' <<<"$("$1" -help 2>&1 || true)"; }
 
 usable() { # usable PEBBLE CHALLTESTSRV
   [ -x "$1" ] && [ -x "$2" ] && new_enough "$1" && starts "$1" && starts "$2"
