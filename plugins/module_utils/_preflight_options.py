@@ -18,6 +18,7 @@ from ._dns import Resolver
 from ._errors import CertfleetError, stage
 from ._names import is_address
 from ._preflight import PROBE_CHOICES, WARNING, Expected, Opening, Preflight, Probe
+from ._progress import some, tell
 from ._runner import Params
 from ._xgs.hosts import host_address
 from ._xgs.window import Window
@@ -47,6 +48,7 @@ class Examined:
         self._preflight = preflight
         self.refused: dict[str, FailedCertificate] = {}
         if preflight is not None:
+            tell("preflight", some(_names(requests)))
             preflight.examine(_names(requests))
             errors = {request: preflight.refusal(request.domains) for request in requests}
             self.refused = {each.name: FailedCertificate(each, error) for each, error in errors.items() if error}

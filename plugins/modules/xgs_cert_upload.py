@@ -188,6 +188,7 @@ from ..module_utils import _x509
 from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._foreseen import is_foreseen
 from ..module_utils._names import normalise_domains
+from ..module_utils._progress import tell
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
 from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.certificates import UNISSUED, check_name, origin_of, read_certificates, versions
@@ -357,6 +358,7 @@ def _check_rights(firewall: Firewall, change: Change) -> None:
 
 
 def _apply(firewall: Firewall, name: str, material: Material, change: Change) -> None:
+    tell("upload", name)
     change.apply(firewall)
     check_uploaded(firewall, name, material.facts.fingerprint)
 

@@ -12,18 +12,22 @@ Only `delegate_to` another host runs the real module there.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import types
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ValidationResult
 from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._errors import CertfleetError
 from ..module_utils._runner import Arguments, Outcome, failure_result, missing_libraries
+from ._telling import telling
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
+PROGRESS = "xgs_letsencrypt_progress"
 # Inventory variables for an option, the most particular first: ours, then those of the vendor's collection.
 INVENTORY = {
     "host": ("xgs_host", "ansible_host", "inventory_hostname"),
@@ -54,7 +58,7 @@ class ControllerAction(ActionBase):
 
     def _perform(self, args: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         args = self._with_inventory(args, variables, self._templar)
-        result = self._run_elsewhere(args, variables) if self._is_delegated() else self._run_here(args)
+        result = self._run_elsewhere(args, variables) if self._is_delegated() else self._run_here(args, variables)
         return named(result, variables.get("inventory_hostname", ""))
 
     def _is_delegated(self) -> bool:
@@ -65,7 +69,7 @@ class ControllerAction(ActionBase):
         result: dict[str, t.Any] = self._execute_module(module_name=module, module_args=args, task_vars=variables)
         return result
 
-    def _run_here(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _run_here(self, args: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         arguments: Arguments = self.module_file.ARGUMENTS
         missing = missing_libraries(arguments)
         if missing:
@@ -74,7 +78,20 @@ class ControllerAction(ActionBase):
         if checked.error_messages:
             return refused(checked)
         work = functools.partial(self.module_file.run, checked.validated_parameters, self._task.check_mode)
-        return self._told(carry_out(work, show_diff=self._task.diff), checked)
+        with self._progress(variables, checked):
+            done = carry_out(work, show_diff=self._task.diff)
+        return self._told(done, checked)
+
+    def _progress(self, variables: dict[str, t.Any], checked: ValidationResult) -> t.ContextManager[None]:
+        """On stderr, since there are those who read stdout by machine."""
+        firewall = variables.get("inventory_hostname", "")
+        if self._task.no_log or not boolean(self._templar.template(variables.get(PROGRESS, True)), strict=False):
+            return contextlib.nullcontext()
+
+        def show(line: str) -> None:
+            self._display.display(str(remove_values(line, checked._no_log_values)), stderr=True)
+
+        return telling(firewall, show)
 
     def _told(self, done: Done, checked: ValidationResult, of: str = "") -> dict[str, t.Any]:
         """The result without the secrets of these arguments; the warnings go to the user. of: whose they are."""

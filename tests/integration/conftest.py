@@ -16,6 +16,7 @@ from emulator.personas import LATEST
 from lab.ending import Run
 from lab.fleet import Fleet
 from lab.foresight import compare, foresee
+from lab.jobs import Job
 from lab.plane import Plane
 from lab.playbook import PlaybookResult, prepare, run_playbook
 
@@ -128,6 +129,16 @@ def play(
         return result
 
     return run
+
+
+@pytest.fixture
+def job(collection_path: Path) -> Callable[..., Job]:
+    """`job(playbook, inventory, env)`: a job of AWX; see there."""
+
+    def make(*arguments: Any, **options: Any) -> Job:
+        return Job(*arguments, collection_path=collection_path, **options)
+
+    return make
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import typing as t
 
 from .._clock import Clock, Deadline
 from .._errors import CertfleetError
+from .._progress import some, tell
 from . import authorizations
 from .beginning import Beginning
 from .challenge import Challenge
@@ -49,6 +50,10 @@ def _alive(orders: t.Iterable[Order], *states: str) -> list[Order]:
     return [order for order in orders if order.error is None and (not states or order.status in states)]
 
 
+def _named(orders: t.Iterable[Order]) -> str:
+    return some(request.name for order in orders for request in order.requests)
+
+
 class _Engine:
     """The phases of a run. Each does one thing for all orders in parallel; an order that fails drops out."""
 
@@ -62,6 +67,7 @@ class _Engine:
         self.close_error: CertfleetError | None = None
 
     def run(self, orders: t.Sequence[Order], window: Window) -> None:
+        tell("order", _named(orders))
         self._each(self._beginning.begin, [(order,) for order in orders])
         self._read_authorizations([order for order in _alive(orders, "pending") if not order.authorizations])
         self._each(self._find_challenges, [(order,) for order in _alive(orders, "pending")])
@@ -73,7 +79,10 @@ class _Engine:
         self._await([order for order in pending if not order.challenges], "pending")
         # Further than ready are only those that an earlier run finalised.
         self._explain([order for order in _alive(orders) if order.status not in ("ready", "processing", "valid")])
-        self._each(self._issuance.finalize, [(order,) for order in _alive(orders, "ready")])
+        ready = _alive(orders, "ready")
+        if ready:
+            tell("issue", _named(ready))
+        self._each(self._issuance.finalize, [(order,) for order in ready])
         self._await(_alive(orders, "ready", "processing"), "ready", "processing")
         self._each(self._issuance.download, [(order,) for order in _alive(orders) if order.facts is None])
         self._give_up(orders)
@@ -121,6 +130,7 @@ class _Engine:
         try:
             with window():
                 opened = True
+                tell("validate", some(dict.fromkeys(name for order in orders for name in order.request.domains)))
                 self._each(self._answer, [(order, challenge) for order in orders for challenge in order.challenges])
                 self._await(_alive(orders, "pending"), "pending")
                 validated = True

@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ET
 
 from .._clock import Deadline
 from .._errors import CertfleetError
+from .._progress import tell
 from .._tls_probe import Served, probe
 from .api import Firewall
 from .certificates import StoredCertificate
@@ -117,6 +118,7 @@ class _Switch:
         return self.certificate.facts.fingerprint if self.certificate.facts else ""
 
     def point(self) -> None:
+        tell("bind", f"{self.consumer} to {self.certificate.name}")
         if self.console:
             # From the switch on the firewall shows itself with the new certificate.
             self.firewall.trust(self.fingerprint)
@@ -125,6 +127,8 @@ class _Switch:
             raise XgsError(f"the firewall accepted the switch of {self.consumer}, but did not carry it out")
 
     def verify(self) -> None:
+        if self.endpoints.found:
+            tell("verify", f"what {self.consumer} serves")
         now = self._wait(self.endpoints.found, self.fingerprint)
         wrong = [served for served in now if served.fingerprint != self.fingerprint]
         if wrong:
@@ -149,6 +153,7 @@ class _Switch:
     def put_back(self, error: CertfleetError) -> None:
         """Restore the previous certificate; the error tells the user what is served in the end."""
         previous = self.consumer.certificate
+        tell("bind", f"{self.consumer} back to {previous}")
         try:
             self._point_at(previous)
         except CertfleetError as failure:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._progress import some, tell
 from .api import Firewall, Write
 from .certificates import StoredCertificate, read_certificates
 from .change import Change
@@ -81,6 +82,8 @@ def _provisional(version: StoredCertificate) -> bool:
 
 def remove(firewall: Firewall, change: Change) -> list[str]:
     """Carry out plan_prune(). Returns what the firewall keeps because something refers to it that we do not see."""
+    if change.writes:
+        tell("prune", some(write.name for write in change.writes))
     referred = []
     for write in change.writes:
         try:

@@ -15,6 +15,7 @@ import xml.etree.ElementTree as ET
 
 from .._clock import Deadline
 from .._errors import CertfleetError, stage
+from .._progress import some, tell
 from .._signals import undisturbed
 from .api import Firewall, Write
 from .dnat import (
@@ -100,6 +101,7 @@ class Window:
     @contextlib.contextmanager
     def __call__(self) -> t.Iterator[None]:
         """Raises CertfleetError of stage "open" or "close"; the first of the two where both fail."""
+        tell("open", f"port {self.forward.port} of {some(self.forward.wan_hosts)}")
         with stage("open"):
             plan = self.plan()
         first: CertfleetError | None = None
@@ -148,6 +150,7 @@ class Window:
         return plan
 
     def _end(self, first: CertfleetError | None) -> None:
+        tell("close", f"port {self.forward.port}")
         try:
             self.close()
         except CertfleetError as error:
