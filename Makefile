@@ -13,7 +13,7 @@ PYTEST_ARGS ?= -n 2
 # For the benchmark: make bench BENCH_ARGS="--cases 1,100 --tools ours,floor --runs 3"
 BENCH_ARGS ?=
 
-.PHONY: help bootstrap demo test test-faults lint unit integration collection sanity lint-ansible bench clean
+.PHONY: help bootstrap demo test test-faults lint unit integration collection sanity lint-ansible bench bench-fleet clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -59,6 +59,10 @@ lint-ansible: bootstrap ## ansible-lint with the production profile
 bench: bootstrap ## how fast certificates are had, by this collection and by others (below 15 min)
 	@scripts/bench-peers.sh
 	$(BIN)/python bench/run.py $(BENCH_ARGS)
+
+bench-fleet: bootstrap ## what a night costs, for 1 to 1,000 firewalls, and with ordinary modules (about 40 min)
+	@scripts/bench-peers.sh
+	$(BIN)/python bench/fleet.py $(BENCH_ARGS)
 
 clean: ## remove what was built (.venv and the test CA too)
 	rm -rf .venv build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output

@@ -16,13 +16,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+# Seconds between two looks at the memory.
+EVERY = 0.5
 
 
 @dataclass(frozen=True)
 class Usage:
-    """`cpu_s`: user and system, of all processes that were waited for; `rss_mb`: peak of the largest of them."""
+    """`cpu_s`: user and system, of all processes that were waited for.
+
+    `rss_mb`: peak of all processes together, where each page that they share counts once (looked at twice a second), or
+    of the largest of them if that is more.
+    """
 
     wall_s: float
     cpu_s: float
@@ -51,9 +58,7 @@ def measure(command: Sequence[str], *, env: Mapping[str, str], log: Path, timeou
             cwd=log.parent,
         )
         try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise RunFailed(f"not done after {timeout:g} s", timed_out=True) from None
+            status, together = _wait(process, timeout)
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -61,7 +66,36 @@ def measure(command: Sequence[str], *, env: Mapping[str, str], log: Path, timeou
     if status:
         tail = " | ".join(log.read_text(errors="replace").strip().splitlines()[-4:])
         raise RunFailed(f"exit status {status}: {tail[-400:]}")
-    return Usage(**json.loads(result.read_text()))
+    usage = Usage(**json.loads(result.read_text()))
+    return replace(usage, rss_mb=max(usage.rss_mb, together))
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float) -> tuple[int, float]:
+    """The exit status, and the peak of the memory of the process and its family, in MB."""
+    ends = time.monotonic() + timeout
+    peak = 0.0
+    while True:
+        try:
+            return process.wait(EVERY), peak
+        except subprocess.TimeoutExpired:
+            peak = max(peak, sum(map(_share_of_memory, _family(process.pid))))
+        if time.monotonic() > ends:
+            raise RunFailed(f"not done after {timeout:g} s", timed_out=True)
+
+
+def _share_of_memory(pid: int) -> float:
+    """What is its own, and its part of what it shares ("Pss"), in MB."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """No proxies, no Ansible settings, no Python settings of whoever runs this."""
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "TERM") if name in os.environ}
+    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", **more}
 
 
 def end(pid: int) -> None:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import urllib.parse
@@ -14,16 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import josepy
-from acme import client, messages
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from account import new_account
 from cases import CONCURRENCY, Case
 from lab.pebble import AcmeCa
 from lab.ports import free_port
 from lab.processes import Daemon
+from measure import environment
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
@@ -89,20 +86,7 @@ class Place:
 
     def make_account(self, *, key_type: str = "ec") -> None:
         """Register an account: `account_key` and `account_uri`."""
-        key = ec.generate_private_key(ec.SECP256R1()) if key_type == "ec" else rsa.generate_private_key(65537, 2048)
-        jwk, alg = (josepy.JWKEC, josepy.ES256) if key_type == "ec" else (josepy.JWKRSA, josepy.RS256)
-        net = client.ClientNetwork(jwk(key=key), alg=alg, verify_ssl=self.ca.ca_file, user_agent="bench")
-        directory = client.ClientV2.get_directory(self.directory_url, net)
-        registration = messages.NewRegistration.from_data(terms_of_service_agreed=True)
-        self.account_uri = client.ClientV2(directory, net).new_account(registration).uri
-        self.account_key.touch(0o600)
-        self.account_key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.TraditionalOpenSSL,
-                serialization.NoEncryption(),
-            )
-        )
+        self.account_uri = new_account(self.directory_url, self.ca.ca_file, self.account_key, key_type)
 
     def serve_webroot(self) -> None:
         command = [sys.executable, str(HERE / "webroot.py"), str(self.http_port), str(self.webroot)]
@@ -128,9 +112,7 @@ class Place:
         return str(path)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """No proxies, no Ansible settings, no Python settings of whoever runs this."""
-        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "TERM") if name in os.environ}
-        return {**kept, "HOME": str(self.work), "LC_ALL": "C.UTF-8", **more}
+        return environment(self.work, **more)
 
     # After the run
 

@@ -9,13 +9,14 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT / "tests"))
 
 from cases import CASES, Case  # noqa: E402  # what the path above is for
+from choice import chosen  # noqa: E402
 from lab import collection  # noqa: E402
 from measure import RunFailed, Usage, measure  # noqa: E402
 from place import COLLECTIONS, PEERS, Place  # noqa: E402
@@ -113,21 +114,10 @@ def _row(case: Case, tool: Tool, usages: list[Usage], requests: list[int], failu
     }
 
 
-def _chosen(known: Sequence[str], what: str) -> Callable[[str], list[str]]:
-    def parse(text: str) -> list[str]:
-        names = text.split(",")
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise argparse.ArgumentTypeError(f"no {what} {', '.join(unknown)}; there are {', '.join(known)}")
-        return names
-
-    return parse
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run.py", description=__doc__)
-    parser.add_argument("--cases", type=_chosen(list(CASES), "case"), default=list(CASES), metavar="A,B")
-    parser.add_argument("--tools", type=_chosen(list(TOOLS), "tool"), default=list(TOOLS), metavar="A,B")
+    parser.add_argument("--cases", type=chosen(list(CASES), "case"), default=list(CASES), metavar="A,B")
+    parser.add_argument("--tools", type=chosen(list(TOOLS), "tool"), default=list(TOOLS), metavar="A,B")
     parser.add_argument("--runs", type=int, default=5, help="of each tool in each case, fewer of the slow (default: 5)")
     parser.add_argument("--timeout", type=float, default=40.0, help="seconds for one run (default: 40)")
     parser.add_argument("--row-budget", type=float, default=10.0, help="seconds after which no run is added (10)")

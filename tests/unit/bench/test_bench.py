@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-RUN = Path(__file__).resolve().parents[3] / "bench" / "run.py"
+BENCH = Path(__file__).resolve().parents[3] / "bench"
+RUN, FLEET = BENCH / "run.py", BENCH / "fleet.py"
 NUMBERS = ("wall_s", "cpu_s", "rss_mb", "min", "max")
 
 
@@ -36,3 +37,26 @@ def test_refuses_what_it_does_not_know() -> None:
     done = subprocess.run([sys.executable, str(RUN), "--cases", "7"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "no case 7" in done.stderr
+
+
+def test_measures_nights_of_a_fleet(tmp_path: Path) -> None:
+    output = tmp_path / "rows.json"
+    options = ["--tools", "ours", "--cases", "quiet,first", "--firewalls", "1,2", "--pace", "0.01", "--runs", "1"]
+    done = subprocess.run(
+        [sys.executable, str(FLEET), *options, "--work", str(tmp_path / "work"), "--output", str(output)],
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(output.read_text())
+    assert [(row["case"], row["firewalls"], row["due"]) for row in rows] == [
+        ("quiet", 1, 0),
+        ("quiet", 2, 0),
+        ("first", 1, 1),
+        ("first", 2, 2),
+    ]
+    for row in rows:
+        assert all(row[key] > 0 for key in ("wall_s", "cpu_s", "rss_mb"))
+        assert (row["writes"] > 0) is (row["open_s_median"] is not None) is (row["due"] > 0)
+    assert [row["reads"] for row in rows[:2]] == [1, 2]
