@@ -12,6 +12,7 @@ one host after the other, here; the threads do nothing but run(), which knows no
 from __future__ import annotations
 
 import concurrent.futures
+import re
 import traceback
 import typing as t
 
@@ -23,6 +24,8 @@ from ..module_utils._runner import Outcome, Params, failure_result, missing_libr
 from ._controller_action import ControllerAction, Done, carry_out, named, refused
 
 GROUP = "group/certfleet.sophos_xgs.xgs"
+# To compile a template takes longer than to carry it out, and one that is a mere name says what its variable says.
+MERE_NAME = re.compile(r"\{\{ *([A-Za-z_]\w*) *\}\}")
 Result = t.Dict[str, t.Any]
 Pending = t.Tuple[concurrent.futures.Future[Done], ValidationResult]
 
@@ -115,7 +118,7 @@ class _Hosts:
         if self._name_of_options:
             if self._name_of_options not in variables:
                 raise AnsibleError(f"the variable {self._name_of_options}, which host_options names, is not defined")
-            options.update(templar.template(variables[self._name_of_options]))
+            options.update(templar.template(_looked_up(variables[self._name_of_options], variables)))
         omitted = variables.get("omit")
         return {key: value for key, value in options.items() if value != omitted}, templar, variables
 
@@ -133,6 +136,14 @@ class _Hosts:
         for key in (GROUP, self._task.resolved_action):
             options.update(templar.template(written.get(key) or {}))
         return options
+
+
+def _looked_up(value: t.Any, variables: Result) -> t.Any:
+    """The same with what the variables say in place of templates that are mere names."""
+    if isinstance(value, dict):
+        return {key: _looked_up(each, variables) for key, each in value.items()}
+    found = MERE_NAME.fullmatch(value) if isinstance(value, str) else None
+    return variables.get(found[1], value) if found else value
 
 
 __all__ = ("FleetAction",)
