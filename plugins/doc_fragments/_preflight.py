@@ -60,5 +60,4 @@ options:
         type: str
         choices: [none, warn, require]
         default: warn
-        version_added: 0.1.0
 """
