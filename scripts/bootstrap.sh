@@ -99,7 +99,7 @@ install_requirements
 scripts/fetch-pebble.sh build/tools
 scripts/fetch-iptables.sh build/iptables
 # Servers of other makes, which few tests need: without one these are skipped, and say so.
-for other in acme2certifier caddy; do
+for other in acme2certifier caddy awx-collection; do
   "scripts/fetch-$other.sh" build/tools || say "no $other: its tests will be skipped"
 done
 scripts/fetch-chromium.sh build/chromium || say "no chromium: the tests of the report's page will be skipped"

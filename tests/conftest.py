@@ -100,6 +100,13 @@ def caddy_installed() -> None:
     _fetch("caddy")
 
 
+@pytest.fixture(scope="session")
+def awx_collection() -> Path:
+    """Where ANSIBLE_COLLECTIONS_PATH finds awx.awx, the real one."""
+    _fetch("awx-collection")
+    return TOOLS / "awx-collection"
+
+
 def _fetch(what: str) -> None:
     script = Path(__file__).resolve().parents[1] / "scripts" / f"fetch-{what}.sh"
     done = subprocess.run([script, TOOLS], capture_output=True, text=True, timeout=110)

@@ -21,10 +21,11 @@ options:
       - File with the private key of the ACME account, in PEM, RSA or EC (P-256, P-384).
       - It must not be accessible by group or others.
       - Takes precedence over O(account_key_content).
+      - Taken from the environment variable E(ACME_ACCOUNT_KEY_PATH) when not set.
     type: path
   account_key_content:
     description:
-      - The private key itself, for example from Ansible Vault or an AWX credential.
+      - The private key itself, for example from Ansible Vault.
       - Taken from the environment variable E(ACME_ACCOUNT_KEY) when not set.
     type: str
   account_key_passphrase:

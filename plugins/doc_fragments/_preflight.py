@@ -51,4 +51,13 @@ options:
       probe_port:
         description: TCP port at which this host reaches port 80 of the WAN addresses, where that is not O(port_forward.wan_port) or 80.
         type: int
+      responder:
+        description:
+          - What becomes of it when no responder for this account answers at O(port_forward.target) and O(port_forward.target6), asked from
+            here before anything is opened. In check mode too.
+          - V(none) does not ask, as where only the firewall may reach it; V(warn) tells; V(require) refuses all certificates.
+          - One that answers for another account refuses them with V(warn) as well. Nobody is asked where the task itself answers (O(listen)).
+        type: str
+        choices: [none, warn, require]
+        default: warn
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..plugin_utils._check import check_verdict
+from ..plugin_utils._check import check_verdict, renewal_summary
 from ..plugin_utils._report import fleet_report, renewal_report, renewal_table, to_install, to_order
 
 
@@ -19,5 +19,6 @@ class FilterModule:
             "fleet_report": fleet_report,
             "renewal_report": renewal_report,
             "renewal_table": renewal_table,
+            "renewal_summary": renewal_summary,
             "check_verdict": check_verdict,
         }

@@ -26,7 +26,7 @@ def acme_spec() -> dict[str, dict[str, t.Any]]:
     """Part of an argument specification."""
     return {
         "acme_directory": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},
-        "account_key_path": {"type": "path"},
+        "account_key_path": {"type": "path", "fallback": (env_fallback, ["ACME_ACCOUNT_KEY_PATH"])},
         "account_key_content": {"type": "str", "no_log": True, "fallback": (env_fallback, ["ACME_ACCOUNT_KEY"])},
         "account_key_passphrase": {"type": "str", "no_log": True},
         "ca_path": {"type": "path", "fallback": (env_fallback, ["ACME_CA_PATH"])},

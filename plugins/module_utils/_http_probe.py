@@ -3,18 +3,21 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""One question to port 80: does a responder of ours answer there?"""
+"""One question by HTTP: does a responder of ours answer at port 80? Does it answer for this account where it stands?"""
 
 from __future__ import annotations
 
 import http.client
+import secrets
+import typing as t
 
 from ._acme.errors import clean
 from ._clock import Deadline
+from ._responder import MAX_BODY, PREFIX, THUMBPRINT
 from ._responder import READY as PATH
 from ._watch import Watch
 
-READY = b"ready"
+READY = "ready"
 # A firewall needs a moment until a rule counts that it has stored.
 PAUSES = (0.3, 0.6, 1.2, 2.0)
 
@@ -34,25 +37,59 @@ def ask(address: str, port: int, host: str, deadline: Deadline) -> str | None:
     return problem
 
 
-def _ask(address: str, port: int, host: str, timeout: float) -> str:
+class Stray(t.NamedTuple):
+    """What answers in place of the responder, or that nothing does. certain: it will not answer the CA otherwise."""
+
+    problem: str
+    certain: bool = False
+
+
+def who_answers(address: str, port: int, thumbprint: str, timeout: float) -> Stray | None:
+    """None where a responder for the thumbprint answers as it will answer the CA. timeout: seconds."""
+    token = secrets.token_urlsafe(32)
+    try:
+        answer = _get(address, port, PREFIX + token, timeout)
+    except ConnectionRefusedError:
+        return Stray("nothing listens there")
+    except (OSError, http.client.HTTPException) as error:
+        return Stray(f"it does not answer: {clean(error) or type(error).__name__}")
+    said, _dot, whose = answer.body.partition(".")
+    if answer.status == 200 and (said, whose) == (token, thumbprint):
+        return None
+    if answer.status == 200 and said == token and THUMBPRINT.fullmatch(whose):
+        return Stray(f"a responder for another ACME account answers, thumbprint {whose}", certain=True)
+    return Stray(f"something else answers, with {answer.status} {clean(answer.reason)}")
+
+
+class _Answer(t.NamedTuple):
+    status: int
+    reason: str
+    location: str | None
+    # Its beginning.
+    body: str
+
+
+def _get(address: str, port: int, path: str, timeout: float, headers: dict[str, str] | None = None) -> _Answer:
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
     watch = Watch(timeout)
     try:
         with watch:
             connection.connect()
             watch.begin(connection.sock)
-            return _answer(connection, host)
+            connection.request("GET", path, headers=headers or {})
+            answer = connection.getresponse()
+            body = answer.read(MAX_BODY).decode("latin-1").strip()
+            return _Answer(answer.status, answer.reason, answer.headers["Location"], body)
     finally:
         connection.close()
 
 
-def _answer(connection: http.client.HTTPConnection, host: str) -> str:
-    connection.request("GET", PATH, headers={"Host": host})
-    answer = connection.getresponse()
-    if answer.status == 200 and answer.read(len(READY) + 2).strip() == READY:
+def _ask(address: str, port: int, host: str, timeout: float) -> str:
+    answer = _get(address, port, PATH, timeout, {"Host": host})
+    if answer.status == 200 and answer.body == READY:
         return ""
-    aim = f" to {clean(answer.headers['Location'])}" if "Location" in answer.headers else ""
+    aim = f" to {clean(answer.location)}" if answer.location else ""
     return f"answers {answer.status} {clean(answer.reason)}{aim}"
 
 
-__all__ = ("ask",)
+__all__ = ("Stray", "ask", "who_answers")

@@ -3,7 +3,7 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""What would keep the CA from validating, found before it is asked: A, AAAA, CAA; and, once open, the port itself."""
+"""What would keep the CA from validating, found before it is asked: A, AAAA, CAA, the responder; open, the port."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from ._caa import Issuer, Record, objection, relevant
 from ._clock import Clock, Deadline
 from ._dns import DnsError, Resolver
 from ._errors import CertfleetError
-from ._http_probe import ask
+from ._http_probe import Stray, ask, who_answers
 from ._names import is_address
 
 ERROR, WARNING = "error", "warning"
 NO_PROBE, WARN, REQUIRE = PROBE_CHOICES = ("none", "warn", "require")
 # Seconds for all probes of an opening: the port is not kept open for much longer than the CA needs it.
 PROBE_PATIENCE = 6.0
+# Seconds for the responder, which is near.
+RESPONDER_PATIENCE = 3.0
 CONCURRENCY = 8
 
 NO_LOOKUP = "The CA will hardly fare better: look at the zone's name servers and DNSSEC, or name other resolvers."
@@ -64,6 +66,19 @@ class Probe:
     port: int = 80
 
 
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the firewall will look for the responder, of which account, and what becomes of it when it is not there.
+
+    mode: one of PROBE_CHOICES; addresses: IPv4, IPv6 or both.
+    """
+
+    mode: str
+    addresses: tuple[str, ...]
+    port: int
+    thumbprint: str
+
+
 Opening = t.Callable[[], t.ContextManager[t.Any]]
 
 
@@ -71,7 +86,13 @@ class Preflight:
     """Looks at names for one run and keeps what it finds."""
 
     def __init__(
-        self, resolver: Resolver, expected: Expected, issuer: Issuer, probe: Probe, clock: Clock | None = None
+        self,
+        resolver: Resolver,
+        expected: Expected,
+        issuer: Issuer,
+        probe: Probe,
+        clock: Clock | None = None,
+        place: Place | None = None,
     ) -> None:
         self.findings: list[Finding] = []
         self._resolver = resolver
@@ -79,11 +100,12 @@ class Preflight:
         self._issuer = issuer
         self._probe = probe
         self._clock = clock or Clock()
+        self._place = place
         # By name, the IPv4 addresses that the CA will connect to.
         self._targets: dict[str, list[str]] = {}
 
     def examine(self, names: t.Collection[str]) -> None:
-        """Look all names up, in parallel, and add to the findings."""
+        """Look all names up, in parallel, and for the responder; add to the findings."""
         if not self._expected.addresses:
             problem = "no WAN addresses are known, so A and AAAA records were compared with none"
             self.findings.append(Finding("", WARNING, problem, NO_ADDRESSES))
@@ -91,10 +113,12 @@ class Preflight:
         with concurrent.futures.ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="dns") as pool:
             for found in pool.map(lambda name: list(self._examine(name)), looked_up):
                 self.findings += found
+        if self._place is not None and self._place.mode != NO_PROBE:
+            self.findings += _look_for_responder(self._place)
 
     def refusal(self, names: t.Collection[str]) -> CertfleetError | None:
         """Why a certificate with these names cannot be had; None when nothing is sure to fail."""
-        errors = [finding for finding in self.findings if finding.severity == ERROR and finding.name in names]
+        errors = [finding for finding in self.findings if finding.severity == ERROR and finding.name in ("", *names)]
         if not errors:
             return None
         remedies = dict.fromkeys(finding.remedy for finding in errors)
@@ -219,6 +243,25 @@ class Preflight:
             )
 
 
+def _look_for_responder(place: Place) -> t.Iterator[Finding]:
+    for address in place.addresses:
+        stray = who_answers(address, place.port, place.thumbprint, RESPONDER_PATIENCE)
+        if stray is None:
+            continue
+        severity = ERROR if stray.certain or place.mode == REQUIRE else WARNING
+        problem = f"the responder is to be at {address} port {place.port}: asked from here, {stray.problem}"
+        yield Finding("", severity, problem, _remedy(stray, place))
+
+
+def _remedy(stray: Stray, place: Place) -> str:
+    if stray.certain:
+        return f"Give it this account's thumbprint, {place.thumbprint}, or use the key of its account."
+    return (
+        "Start it there, publish its port if it runs in a container, or correct address and port. If only the firewall"
+        " may reach it, set responder to none (in the role: xgs_letsencrypt_responder_probe)."
+    )
+
+
 def _listed(addresses: t.Iterable[str]) -> str:
     return ", ".join(sorted(addresses))
 
@@ -227,4 +270,4 @@ def _canonical(address: t.Any) -> str:
     return str(ipaddress.ip_address(str(address)))
 
 
-__all__ = ("ERROR", "PROBE_CHOICES", "WARNING", "Expected", "Finding", "Opening", "Preflight", "Probe")
+__all__ = ("ERROR", "PROBE_CHOICES", "WARNING", "Expected", "Finding", "Opening", "Place", "Preflight", "Probe")

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import os
 import typing as t
 
+from ._acme.account import thumbprint
 from ._acme.order import CertificateRequest, FailedCertificate
 from ._acme.transport import Transport
+from ._acme_options import client_from
 from ._caa import Issuer
 from ._dns import Resolver
 from ._errors import CertfleetError, stage
 from ._names import is_address
-from ._preflight import PROBE_CHOICES, WARNING, Expected, Opening, Preflight, Probe
+from ._preflight import PROBE_CHOICES, WARNING, Expected, Opening, Place, Preflight, Probe
 from ._progress import some, tell
 from ._runner import Params
 from ._xgs.hosts import host_address
@@ -34,6 +37,7 @@ def preflight_spec() -> dict[str, t.Any]:
             "caa_identities": {"type": "list", "elements": "str"},
             "probe": {"type": "str", "choices": list(PROBE_CHOICES), "default": "warn"},
             "probe_port": {"type": "int"},
+            "responder": {"type": "str", "choices": list(PROBE_CHOICES), "default": "warn"},
         },
     }
 
@@ -87,7 +91,18 @@ def _preflight(params: Params, window: Window | None) -> Preflight:
     resolver = Resolver(options["resolvers"])
     expected = _expected(options["addresses"], window)
     port = options["probe_port"] or (window.forward.port if window else 80)
-    return Preflight(resolver, expected, _issuer(params), Probe(options["probe"], port))
+    probe = Probe(options["probe"], port)
+    return Preflight(resolver, expected, _issuer(params), probe, place=_place(params, window))
+
+
+def _place(params: Params, window: Window | None) -> Place | None:
+    """None where the task itself answers, or nobody knows for which account: in check mode there may be no key."""
+    path = params["account_key_path"]
+    if window is None or params["listen"] or (path and not os.path.exists(path)):
+        return None
+    forward, ours = window.forward, thumbprint(client_from(params).account_key)
+    addresses = tuple(address for address in (forward.target, forward.target6) if address)
+    return Place(params["preflight"]["responder"], addresses, forward.target_port, ours)
 
 
 def _expected(addresses: t.Sequence[str], window: Window | None) -> Expected:

@@ -3,10 +3,11 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""What a monitoring system wants to hear of a fleet: one line, with performance data, and one of three states."""
+"""A fleet in one line: for a monitoring system, with performance data and one of three states; for a notification."""
 
 from __future__ import annotations
 
+import collections
 import typing as t
 
 from ._report import Row, alarm_threshold
@@ -67,8 +68,18 @@ def _judged(firewall: str, entry: Row, warning_days: float, critical_days: float
 
 
 def _unplanned(firewall: str, plan: Row) -> Finding:
-    text = " ".join(str(plan.get("msg") or f"{firewall}: no plan").split()).replace("|", "/")
-    return Finding(CRITICAL, float("-inf"), text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    text = _short(plan.get("msg") or f"{firewall}: no plan").replace("|", "/")
+    return Finding(CRITICAL, float("-inf"), text)
+
+
+def _short(text: str) -> str:
+    text = " ".join(str(text).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _listed(texts: t.Sequence[str]) -> str:
+    rest = f"; and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return "; ".join(texts[:NAMED]) + rest
 
 
 def _summary(counts: t.Mapping[str, int], findings: t.Sequence[Finding]) -> str:
@@ -76,8 +87,26 @@ def _summary(counts: t.Mapping[str, int], findings: t.Sequence[Finding]) -> str:
     if not bad:
         first = f", the first: {findings[0].text}" if findings else ""
         return f"{counts['certificates']} certificates on {counts['firewalls']} firewalls{first}"
-    rest = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    return f"{counts['critical']} critical, {counts['warning']} warning: {'; '.join(bad[:NAMED])}{rest}"
+    return f"{counts['critical']} critical, {counts['warning']} warning: {_listed(bad)}"
 
 
-__all__ = ("check_verdict",)
+def renewal_summary(rows: t.Iterable[Row]) -> Row:
+    """{"line", "statuses", …} of a report's rows. Alarms are named, the rest is counted."""
+    rows = list(rows)
+    statuses = dict(collections.Counter(row["status"] for row in rows).most_common())
+    alarms = [_short(row["error"]) for row in rows if row["alarm"]]
+    counts = {
+        "firewalls": len({row["firewall"] for row in rows}),
+        "certificates": sum(row["certificate"] is not None for row in rows),
+        "alarms": len(alarms),
+    }
+    became = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    line = f"{counts['certificates']} certificates on {counts['firewalls']} firewalls" + (
+        f": {became}" if became else ""
+    )
+    if alarms:
+        line += f". Somebody has to look: {_listed(alarms)}"
+    return {"line": line, **counts, "statuses": statuses}
+
+
+__all__ = ("check_verdict", "renewal_summary")

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _responder_process as responder
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import account
 
 from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.pebble import AcmeCa
@@ -102,6 +105,39 @@ def test_the_probe_goes_through_the_open_port(make_fleet, play):
     *_first, interval = fleet.emulator.firewall("fw1")["open_intervals"]
     (validation,) = fleet.ca.validations(name)
     assert interval["connections"] == 1 + validation.fetches, "the probe, and then the CA"
+
+
+@pytest.mark.parametrize("layout", ["nobody", "another account", "in place"])
+def test_a_permanent_responder_is_looked_for_before_anything_is_opened(make_fleet, play, layout):
+    """One for good: the run starts none."""
+    label = layout.replace(" ", "-")
+    name = f"{label}.inside.test"
+    fleet = make_fleet([firewall(1, waf_rule(label, name))], {name: "fw1"})
+    host = certificates(
+        certificate(label, name, consumers=[f"waf:{label}"]),
+        **preflight(fleet, xgs_letsencrypt_probe="none", xgs_letsencrypt_responder_managed=False),
+        **({"xgs_letsencrypt_responder_probe": "require"} if layout == "nobody" else {}),
+    )
+    place = {"address": fleet.responder, "port": fleet.responder_port}
+    key = fleet.workdir / "account.pem"
+    account.ensure_account_key(str(key))
+    with contextlib.ExitStack() as stack:
+        if layout != "nobody":
+            mine = account.thumbprint(account.load_account_key(path=str(key)))
+            responder.start(*place.values(), "o" * 43 if layout == "another account" else mine, 300)
+            stack.callback(responder.stop, *place.values())
+        checked = play(fleet, {"fw1": host}, flags=["--check"])
+        result = play(fleet, {"fw1": host})
+    says = {"nobody": "nothing listens there", "another account": "a responder for another ACME account answers"}
+    for each in (checked, result):
+        assert (each.rc == 0) == (layout == "in place")
+        assert says.get(layout, "") in each.stdout
+    if layout == "in place":
+        assert fleet.shown("fw1", 8443, name).trusted
+    else:
+        assert fleet.writes() == 0
+        assert ("POST", "/order-plz") not in fleet.ca.requests()
+        assert f"fw1: {label}: preflight: the responder is to be at {fleet.responder}" in result.stdout
 
 
 def test_without_dnspython_that_is_said_before_anything_is_done(make_fleet, play, tmp_path):

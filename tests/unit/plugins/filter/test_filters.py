@@ -48,5 +48,13 @@ def test_query_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_roles_filters() -> None:
-    ours = {"to_order", "to_install", "renewal_report", "fleet_report", "renewal_table", "check_verdict"}
+    ours = {
+        "to_order",
+        "to_install",
+        "renewal_report",
+        "fleet_report",
+        "renewal_table",
+        "renewal_summary",
+        "check_verdict",
+    }
     assert set(renewal.FilterModule().filters()) == ours

@@ -23,6 +23,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors impor
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._preflight import (
     Expected,
     Finding,
+    Place,
     Preflight,
     Probe,
 )
@@ -218,6 +219,57 @@ def test_a_resolver_that_never_answers_is_given_up(server: DnsServer) -> None:
     (found,) = looked.findings
     assert found.severity == "warning"
     assert "mute.example.com could not be looked up" in found.problem
+
+
+# The responder
+
+
+OURS, OTHERS = "t" * 43, "o" * 43
+
+
+def standing(port: int, mode: str = "warn", ours: str = OURS, *addresses: str) -> Preflight:
+    """The preflight of no name where the responder is to be at this port."""
+    place = Place(mode, addresses or ("127.0.0.1",), port, ours)
+    looked = Preflight(Resolver([]), HERE, CA, Probe(), place=place)
+    looked.examine([])
+    return looked
+
+
+def test_a_responder_in_its_place(ready: int) -> None:
+    assert standing(ready, "require").findings == []
+
+
+def test_a_responder_for_another_account_is_sure_to_fail(ready: int) -> None:
+    looked = standing(ready, "warn", OTHERS)
+    refusal = looked.refusal(["any.example.com"])
+    assert refusal is not None
+    assert f"another ACME account answers, thumbprint {OURS}" in str(refusal)
+    assert f"this account's thumbprint, {OTHERS}" in str(refusal)
+
+
+@pytest.mark.parametrize(("mode", "severity"), [("warn", "warning"), ("require", "error")])
+def test_nobody_in_its_place(mode: str, severity: str) -> None:
+    (found,) = standing(free_port(), mode).findings
+    assert (found.name, found.severity) == ("", severity)
+    assert "nothing listens there" in found.problem
+    assert "publish its port if it runs in a container" in found.remedy
+
+
+def test_something_else_in_its_place() -> None:
+    with web_server(404, b"not here") as port:
+        (found,) = standing(port).findings
+    assert "something else answers, with 404" in found.problem
+    assert found.severity == "warning"
+
+
+def test_each_address_is_looked_at(ready: int) -> None:
+    """The one of IPv6 is not: it listens on IPv4."""
+    (found,) = standing(ready, "warn", OURS, "127.0.0.1", "::1").findings
+    assert f"at ::1 port {ready}" in found.problem
+
+
+def test_nobody_is_asked_where_that_is_not_wanted() -> None:
+    assert standing(free_port(), "none").findings == []
 
 
 # The port

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.certfleet.sophos_xgs.plugins.plugin_utils._check import check_verdict
+from ansible_collections.certfleet.sophos_xgs.plugins.plugin_utils._check import check_verdict, renewal_summary
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +85,20 @@ def test_the_code_is_the_worst_of_all(days: list[float], warning: float, critica
     assert told["code"] == max(alone)
     assert (told["critical"], told["warning"]) == (alone.count(2), alone.count(1))
     assert told["days_left_min"] == min(days)
+
+
+def test_a_summary_counts_and_names_the_alarms() -> None:
+    quiet = {"firewall": "fw1", "certificate": "OWA", "status": "unchanged", "alarm": False, "error": None}
+    late = {**quiet, "status": "failed", "error": "fw1: OWA: order: later"}
+    lost = {**quiet, "firewall": "fw2", "certificate": None, "status": "failed", "alarm": True}
+    rows = [quiet, quiet, late, *({**lost, "error": f"fw2: plan:\n{number} {'x' * 999}"} for number in range(7))]
+    told = renewal_summary(rows)
+    assert (told["firewalls"], told["certificates"], told["alarms"]) == (2, 3, 7)
+    assert told["statuses"] == {"failed": 8, "unchanged": 2}
+    assert told["line"].startswith(
+        "3 certificates on 2 firewalls: 8 failed, 2 unchanged. Somebody has to look: fw2: plan: 0 x"
+    )
+    assert told["line"].endswith("…; and 2 more")
+    assert "\n" not in told["line"]
+    assert len(told["line"]) < 1000
+    assert renewal_summary([])["line"] == "0 certificates on 0 firewalls"
