@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.cells import LASTING, cells, row_of, undisturbed
+from lab.cells import cells, row_of, undisturbed
 from lab.verdicts import break_and_mend, chosen
 
 pytestmark = pytest.mark.any_firmware
@@ -22,6 +22,6 @@ def test_every_fault_at_every_call(make_fleet, play, tmp_path, ledger, part):
     mine = chosen(calls)[part::PARTS]
     words, problems = break_and_mend(make_fleet, play, tmp_path, cells(mine), requests)
     for call in mine:
-        for lasting in LASTING:
+        for lasting in call.lasting:
             ledger.note("firewall", **row_of(call, lasting, words[call, lasting]))
     assert not problems, "\n".join(problems)

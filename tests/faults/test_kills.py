@@ -61,7 +61,8 @@ def test_at_random_instants(make_fleet, collection_path, tmp_path, ledger, state
         begun = time.monotonic()
         world.end_after("fw1", 60, GONE)
         whole = time.monotonic() - begun
-        world.rerun(list(world.sites))
+        # Not the first: what the CA has said of its new certificate would be remembered with the state.
+        world.rerun(list(world.sites)[1:])
         world.age()
         before = world.fleet.ca.issued()
         seen = [world.end_after(firewall, whole * chance.random(), chance.choice(SIGNALS)) for firewall in world.sites]

@@ -112,6 +112,11 @@ class Call:
     def faults(self) -> list[str]:
         return [fault for fault in FAULTS if self.operation != "get" or fault not in OF_WRITES]
 
+    @property
+    def lasting(self) -> list[str]:
+        """Once everything fails from a read on, it is as from the write beside it; the first read has none."""
+        return list(LASTING) if self.operation != "get" or self.number == 1 else ["once"]
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -157,7 +162,7 @@ class Seen:
 
 
 def cells(calls: Iterable[Call]) -> list[Cell]:
-    found = [(call, fault, lasting) for call in calls for fault in call.faults for lasting in LASTING]
+    found = [(call, fault, lasting) for call in calls for fault in call.faults for lasting in call.lasting]
     return [Cell(number, *one) for number, one in enumerate(found, start=1)]
 
 
