@@ -179,8 +179,9 @@ certificates:
       renew_at:
   contains:
     action:
-      description: V(renew) (order, upload, bind), V(bind) (the certificate is there, but not all consumers use it), V(prune) (it is used, and there are old versions
-        that nobody uses) or V(none).
+      description: >-
+        V(renew) (order, upload, bind), V(bind) (the certificate is there, but not all consumers use it), V(prune) (it is
+        used, and there are old versions that nobody uses) or V(none).
       type: str
       returned: success
     reason:

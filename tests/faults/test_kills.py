@@ -44,8 +44,8 @@ def test_at_every_stage_boundary(make_fleet, collection_path, tmp_path, ledger, 
             for (label, by, done), firewall in of.items()
         }
         # Nobody can finish what has no process any more.
-        assert all(each.grouped for (_, by, _), each in seen.items() if by is not GONE)
-        world.sweep([firewall for (_, by, done), firewall in of.items() if by is GONE and done])
+        assert all(each.grouped for (_label, by, _done), each in seen.items() if by is not GONE)
+        world.sweep([firewall for (_label, by, done), firewall in of.items() if by is GONE and done])
         world.rerun(list(world.sites))
         assert world.fleet.ca.issued() == len(cases), "one for each, in all"
     for label in labels:
