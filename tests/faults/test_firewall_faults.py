@@ -21,7 +21,6 @@ def test_every_fault_at_every_call(make_fleet, play, tmp_path, ledger, part):
     # Neighbouring calls cost alike, so they are dealt out.
     mine = chosen(calls)[part::PARTS]
     words, problems = break_and_mend(make_fleet, play, tmp_path, cells(mine), requests)
-    for call in mine:
-        for lasting in call.lasting:
-            ledger.note("firewall", **row_of(call, lasting, words[call, lasting]))
+    for (call, lasting), by_fault in words.items():
+        ledger.note("firewall", **row_of(call, lasting, by_fault))
     assert not problems, "\n".join(problems)

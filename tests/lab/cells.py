@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,10 @@ OF_WRITES = ("reset, done", "silent, done", "502", "504", "lie")
 AWAY = 25
 # Before the first call, which is the only one then: until then much has to start.
 AWAY_AT_FIRST = 600
-LASTING = {"once": 1, "until healed": 0}
+ONCE, FOR_GOOD = "once", "until healed"
+LASTING = {ONCE: 1, FOR_GOOD: 0}
+# One of each kind: what goes on failing is retried and given up in one way, whatever the words.
+FAILING_FOR_GOOD = ("refused", "reset", "silent", "500", "534", "password", "HTML", "lie")
 
 # Many, since most wait; but not all, as two cores have to answer them, and the CA's questions within seconds.
 FORKS = 64
@@ -109,13 +112,14 @@ class Call:
         return f"{'read' if self.operation == 'get' else self.operation} {self.entity}"
 
     @property
-    def faults(self) -> list[str]:
-        return [fault for fault in FAULTS if self.operation != "get" or fault not in OF_WRITES]
-
-    @property
-    def lasting(self) -> list[str]:
-        """Once everything fails from a read on, it is as from the write beside it; the first read has none."""
-        return list(LASTING) if self.operation != "get" or self.number == 1 else ["once"]
+    def answers(self) -> Iterator[tuple[str, str]]:
+        """(fault, how long). Once everything fails from a read on, it is as from the write beside it; the first has none."""
+        reads = self.operation == "get"
+        for fault in FAULTS:
+            if not (reads and fault in OF_WRITES):
+                yield fault, ONCE
+                if fault in FAILING_FOR_GOOD and (not reads or self.number == 1):
+                    yield fault, FOR_GOOD
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class Seen:
 
 
 def cells(calls: Iterable[Call]) -> list[Cell]:
-    found = [(call, fault, lasting) for call in calls for fault in call.faults for lasting in call.lasting]
+    found = [(call, *answer) for call in calls for answer in call.answers]
     return [Cell(number, *one) for number, one in enumerate(found, start=1)]
 
 
