@@ -113,7 +113,7 @@ class Call:
 
     @property
     def answers(self) -> Iterator[tuple[str, str]]:
-        """(fault, how long). Once everything fails from a read on, it is as from the write beside it; the first has none."""
+        """(fault, how long). Where all fails from a read on, it is as from the write beside it; the first has none."""
         reads = self.operation == "get"
         for fault in FAULTS:
             if not (reads and fault in OF_WRITES):
