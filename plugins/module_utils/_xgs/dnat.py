@@ -144,15 +144,16 @@ def carry_out(firewall: Firewall, write: Write) -> bool:
     return True
 
 
-def claims_of_others(firewall: Firewall, name: str, run: str) -> list[ET.Element]:
-    """Firewall rules of other runs under this name whose lease lasts: one read."""
+def claims(firewall: Firewall, name: str) -> list[ET.Element]:
+    """Firewall rules of all runs under this name whose lease lasts: one read."""
     rules = firewall.get(RULE, like=name)
     now = firewall.time.now()
-    return [
-        rule
-        for rule in rules
-        if mark_of(rule) and _named(rule, name) and not _is_of(mark_of(rule), run) and not _over(rule, now)
-    ]
+    return [rule for rule in rules if mark_of(rule) and _named(rule, name) and not _over(rule, now)]
+
+
+def is_of(one: ET.Element, run: str) -> bool:
+    """Whether it bears the mark of this run."""
+    return _is_of(mark_of(one), run)
 
 
 def mentions(rule: ET.Element) -> set[str]:
@@ -347,7 +348,8 @@ __all__ = (
     "Forward",
     "Plan",
     "carry_out",
-    "claims_of_others",
+    "claims",
+    "is_of",
     "mentions",
     "plan_absent",
     "plan_present",

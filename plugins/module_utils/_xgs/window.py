@@ -25,7 +25,8 @@ from .dnat import (
     Forward,
     Plan,
     carry_out,
-    claims_of_others,
+    claims,
+    is_of,
     mentions,
     plan_absent,
     plan_present,
@@ -210,21 +211,37 @@ class Window:
         if others:
             self._remove([one for one in holds if one.tag == RULE])
             holds = tuple(one for one in holds if one.tag != RULE)
-            others = self._others()
+            others = self._others_alone()
         needed: set[str] = set().union(*map(mentions, others))
         nats = [one for one in holds if one.tag == NAT and not any(serves(rule, one) for rule in others)]
         self._remove([*nats, *(one for one in holds if one.tag != NAT and name_of(one) not in needed)])
         # One that joined in between has looked for the NAT rule already: it shall find it again.
-        late = self._others() if nats else []
+        late = self._others_alone() if nats else []
         self._send([Write("add", one) for one in nats if any(serves(rule, one) for rule in late)])
 
     def _clear(self) -> None:
         """Remove what there is of this run: after a failure nobody knows what was carried out."""
         objects = Objects(self.firewall, like=self.forward.name)
-        self._send(plan_absent(objects, self.forward.name, self.run, objects.now()).writes)
+        writes = plan_absent(objects, self.forward.name, self.run, objects.now()).writes
+        self._send(writes)
+        if any(write.entity.tag == RULE for write in writes):
+            self._others_alone()
 
     def _others(self) -> list[ET.Element]:
-        return claims_of_others(self.firewall, self.forward.name, self.run)
+        """Claims of other runs."""
+        return [rule for rule in claims(self.firewall, self.forward.name) if not is_of(rule, self.run)]
+
+    def _others_alone(self) -> list[ET.Element]:
+        """The same when the own claim is withdrawn. XgsError if it is there all the same: then the port may be open."""
+        rules = claims(self.firewall, self.forward.name)
+        own = [name_of(rule) for rule in rules if is_of(rule, self.run)]
+        if own:
+            self.closed_at = None
+            raise XgsError(
+                f"the firewall said that it removed the firewall rule {own[0]}, but the rule is there",
+                remedy="Remove it in the web admin console.",
+            )
+        return rules
 
     def _remove(self, elements: t.Iterable[ET.Element]) -> None:
         self._send(map(removal, elements))

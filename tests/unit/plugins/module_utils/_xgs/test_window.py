@@ -290,6 +290,17 @@ def test_a_window_that_cannot_be_closed_says_so(box: Box, responder: int) -> Non
     assert not box.forwards
 
 
+def test_a_firewall_that_only_says_that_it_closed_is_not_believed(box: Box, responder: int) -> None:
+    box.faults({"kind": "lie", "operation": "remove", "count": 0})
+    window = Window(box.firewall(), forward(responder))
+    with (
+        pytest.raises(CertfleetError, match=r"said that it removed .*Until the lease ends the port stays open"),
+        window(),
+    ):
+        pass
+    assert box.forwards
+
+
 def test_neither_failure_is_lost(box: Box, responder: int) -> None:
     """What failed inside, and that the port is still open."""
     box.faults({"kind": "status", "operation": "remove", "entity": "NATRule", "count": 0})
