@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.cells import SENTENCE, Call, Cell, Play, Seen, Town
+from lab.cells import FOR_GOOD, SENTENCE, Call, Cell, Play, Seen, Town
 from lab.fleet import Fleet
 
 # Read as their neighbours in the same step are, one of which is in the table.
@@ -64,7 +64,9 @@ def break_and_mend(
     for cell in cells:
         row, seen = rows[cell.host], then[cell.host]
         words[cell.call, cell.lasting][cell.fault] = _word(row, seen, before[cell.host], requests)
-        problems += [f"{cell}: {text}" for text in _broken(row, seen, before[cell.host])]
+        # Then what it shows is not what it has, and nobody can know that from its answers.
+        blind = (cell.fault, cell.lasting) == ("lie", FOR_GOOD)
+        problems += [f"{cell}: {text}" for text in _broken(row, seen, before[cell.host], blind=blind)]
         if seen.port80 == "open" and town.later(cell.host, LEASE_OVER) == "open":
             problems.append(f"{cell}: port 80 is open when the lease is over")
         town.fleet.emulator.clear_faults(cell.host)
@@ -88,13 +90,13 @@ def _word(row: Mapping[str, Any], seen: Seen, before: Seen, requests: int) -> st
     return ", ".join(notes)
 
 
-def _broken(row: Mapping[str, Any], seen: Seen, before: Seen) -> Iterator[str]:
+def _broken(row: Mapping[str, Any], seen: Seen, before: Seen, *, blind: bool) -> Iterator[str]:
     """Promises that do not hold after the run with the fault."""
     if row["status"] == "failed":
         told = SENTENCE.fullmatch(row["error"])
         if not told or (told["firewall"], told["stage"]) != (row["firewall"], row["stage"]):
             yield f"says {row['error']!r}"
-        if seen.port80 == "open" and "Until the lease ends" not in row["error"]:
+        if seen.port80 == "open" and "Until the lease ends" not in row["error"] and not blind:
             yield f"port 80 is open, which {row['error']!r} does not say"
     elif row["status"] != "renewed" or set(seen.serves.values()) != {"new"}:
         yield f"{row['status']}, but serves {seen.serves}"
