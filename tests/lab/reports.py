@@ -97,7 +97,7 @@ def _night(draw: random.Random, firewall: str, kind: str) -> tuple[dict[str, Any
 def _installed(due: dict[str, Any], domain: str) -> dict[str, Any]:
     end = datetime.now(timezone.utc) + timedelta(days=90, minutes=1)
     new = f"OWA-{end:%Y%m%d}-5e6f7a8b"
-    used = {"previous": due["current"], "certificate": new, "served_by": [], "reason": None}
+    used = {"previous": due["current"], "certificate": new, "served_by": [], "reason": None, "displaced": {}}
     return {
         "object": new,
         "not_after": f"{end:%Y-%m-%dT%H:%M:%SZ}",

@@ -151,7 +151,8 @@ def read_time_zone(firewall: Firewall) -> datetime.tzinfo:
     name = next((record.findtext("TimeZone") or "" for record in firewall.get("Time")), "")
     try:
         return zoneinfo.ZoneInfo(name)
-    except (ValueError, zoneinfo.ZoneInfoNotFoundError) as error:
+    # OSError: some versions of Python open a directory of the zones ("Europe") as if it were one of them.
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
         raise XgsError(
             f"the firewall's time zone '{name}' is not known here",
             remedy="The lease is counted in it: install the package tzdata where this runs.",
