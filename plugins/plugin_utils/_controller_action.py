@@ -80,7 +80,10 @@ class ControllerAction(ActionBase):
         work = functools.partial(self.module_file.run, checked.validated_parameters, self._task.check_mode)
         with self._progress(variables, checked):
             done = carry_out(work, show_diff=self._task.diff)
-        return self._told(done, checked)
+        result, warnings = without_secrets(done, checked)
+        for text in warnings:
+            self._display.warning(text)
+        return result
 
     def _progress(self, variables: dict[str, t.Any], checked: ValidationResult) -> t.ContextManager[None]:
         """On stderr, since there are those who read stdout by machine."""
@@ -92,14 +95,6 @@ class ControllerAction(ActionBase):
             self._display.display(str(remove_values(line, checked._no_log_values)), stderr=True)
 
         return telling(firewall, show)
-
-    def _told(self, done: Done, checked: ValidationResult, of: str = "") -> dict[str, t.Any]:
-        """The result without the secrets of these arguments; the warnings go to the user. of: whose they are."""
-        result, warnings = done
-        for text in warnings:
-            self._display.warning(of + str(remove_values(text, checked._no_log_values)))
-        clean: dict[str, t.Any] = remove_values(result, checked._no_log_values)
-        return clean
 
     def _with_inventory(self, args: dict[str, t.Any], variables: dict[str, t.Any], templar: t.Any) -> dict[str, t.Any]:
         """Fill in the connection options that the task leaves out."""
@@ -129,6 +124,13 @@ def carry_out(work: t.Callable[[], Outcome], *, show_diff: bool) -> Done:
     return outcome.as_result(show_diff=show_diff), outcome.warnings
 
 
+def without_secrets(done: Done, checked: ValidationResult) -> Done:
+    result, warnings = done
+    return remove_values(result, checked._no_log_values), [
+        remove_values(each, checked._no_log_values) for each in warnings
+    ]
+
+
 def refused(checked: ValidationResult) -> dict[str, t.Any]:
     return {"failed": True, "msg": "; ".join(checked.error_messages)}
 
@@ -140,4 +142,4 @@ def named(result: dict[str, t.Any], firewall: str) -> dict[str, t.Any]:
     return result
 
 
-__all__ = ("ControllerAction", "Done", "carry_out", "named", "refused")
+__all__ = ("ControllerAction", "Done", "carry_out", "named", "refused", "without_secrets")

@@ -12,7 +12,6 @@ one host after the other, here; the threads do nothing but run(), which knows no
 from __future__ import annotations
 
 import concurrent.futures
-import re
 import traceback
 import typing as t
 
@@ -21,11 +20,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, Validati
 
 from ..module_utils._errors import CertfleetError
 from ..module_utils._runner import Outcome, Params, failure_result, missing_libraries
-from ._controller_action import ControllerAction, Done, carry_out, named, refused
+from ._controller_action import ControllerAction, Done, carry_out, named, refused, without_secrets
+from ._fleet_templates import FleetTemplates, HostTemplates
 
 GROUP = "group/certfleet.sophos_xgs.xgs"
-# To compile a template takes longer than to carry it out, and one that is a mere name says what its variable says.
-MERE_NAME = re.compile(r"\{\{ *([A-Za-z_]\w*) *\}\}")
+# How many hosts a warning names that concerns many.
+NAMED = 5
 Result = t.Dict[str, t.Any]
 Pending = t.Tuple[concurrent.futures.Future[Done], ValidationResult]
 
@@ -53,21 +53,24 @@ class FleetAction(ControllerAction):
         arguments = self.module_file.ARGUMENTS
         validator = ArgumentSpecValidator(arguments.spec, **arguments.rules())
         own = {option: value for option, value in args.items() if option not in fleet}
-        hosts = _Hosts(self._task, self._templar, variables["hostvars"], own, fleet["host_options"])
+        hosts = _Hosts(self._task, self._templar, variables, own, fleet["host_options"])
         with concurrent.futures.ThreadPoolExecutor(max(1, fleet["parallel"])) as pool:
             try:
                 begun = {name: self._begin(pool, hosts, validator, name) for name in fleet["hosts"]}
-                return {name: self._end(name, each) for name, each in begun.items()}
+                ended = {name: self._end(name, each) for name, each in begun.items()}
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        for text, hosts_told in _by_text(ended).items():
+            self._display.warning(f"{_listed(hosts_told)}: {text}")
+        return {name: result for name, (result, _warnings) in ended.items()}
 
     def _begin(
         self, pool: concurrent.futures.Executor, hosts: _Hosts, validator: ArgumentSpecValidator, name: str
     ) -> Pending | Result:
         try:
-            options, templar, variables = hosts.options(name)
-            checked = validator.validate(self._with_inventory(options, variables, templar))
+            options, templates, variables = hosts.options(name)
+            checked = validator.validate(self._with_inventory(options, variables, templates))
             if checked.error_messages:
                 return _failed("; ".join(checked.error_messages))
             work = self._work(checked.validated_parameters)
@@ -77,52 +80,74 @@ class FleetAction(ControllerAction):
             return failure_result(error)
         return pool.submit(carry_out, work, show_diff=False), checked
 
-    def _end(self, name: str, begun: Pending | Result) -> Result:
+    def _end(self, name: str, begun: Pending | Result) -> Done:
         if isinstance(begun, dict):
-            return named(begun, name)
+            return named(begun, name), []
         future, checked = begun
         try:
             done = future.result()
         except Exception as error:  # noqa: BLE001 a mistake of ours that one host brings to light must not stop the others
             done = {**_failed(repr(error)), "exception": "".join(traceback.format_exception(error))}, []
-        return named(self._told(done, checked, of=f"{name}: "), name)
+        result, warnings = without_secrets(done, checked)
+        return named(result, name), warnings
 
 
 def _failed(problem: str) -> Result:
     return {"failed": True, "msg": f"plan: {problem}", "stage": "plan"}
 
 
+def _by_text(ended: dict[str, Done]) -> dict[str, list[str]]:
+    """The warnings, each with its hosts: what troubles a CA troubles a thousand of them alike."""
+    found: dict[str, list[str]] = {}
+    for name, (_result, warnings) in ended.items():
+        for text in warnings:
+            found.setdefault(text, []).append(name)
+    return found
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
 class _Hosts:
     """What a task of its own would be given on each host."""
 
-    def __init__(self, task: t.Any, templar: t.Any, hostvars: t.Any, args: Result, name_of_options: str | None) -> None:
+    def __init__(
+        self, task: t.Any, templar: t.Any, variables: Result, args: Result, name_of_options: str | None
+    ) -> None:
         self._task = task
-        self._templar = templar
-        self._hostvars = hostvars
+        self._templates = FleetTemplates(templar)
+        self._hostvars = variables["hostvars"]
+        # Without them Ansible would gather the names of all hosts anew for each one.
+        self._play_hosts = {
+            "_hosts": variables["ansible_play_hosts"],
+            "_hosts_all": variables["ansible_play_hosts_all"],
+        }
         self._name_of_options = name_of_options
         # Ansible has merged the defaults into the arguments already, filled in for the task's own host.
         merged = self._defaults(templar)
         self._args = {option: value for option, value in args.items() if merged.get(option) != value}
 
-    def options(self, name: str) -> tuple[Result, t.Any, Result]:
-        """(options, templar, variables) of one host. AnsibleError when a template of its own fails."""
+    def options(self, name: str) -> tuple[Result, HostTemplates, Result]:
+        """(options, templates, variables) of one host. AnsibleError when a template of its own fails."""
         host = self._hostvars._inventory.get_host(name)
         if host is None:
             raise AnsibleError("there is no such host in the inventory")
-        variables = self._hostvars._variable_manager.get_vars(play=self._task.play, host=host, task=self._task)
+        variables = self._hostvars._variable_manager.get_vars(
+            play=self._task.play, host=host, task=self._task, **self._play_hosts
+        )
         if self._task.remote_user is not None:
             # From the command line or the play, as a task's connection would tell it.
             variables.setdefault("ansible_user", self._task.remote_user)
-        templar = self._templar.copy_with_new_env(available_variables=variables)
-        options = {**self._defaults(templar), **self._args}
+        templates = self._templates.of(variables)
+        options = {**self._defaults(templates), **self._args}
         if self._name_of_options:
             if self._name_of_options not in variables:
                 raise AnsibleError(f"the variable {self._name_of_options}, which host_options names, is not defined")
-            options.update(templar.template(_looked_up(variables[self._name_of_options], variables)))
-        omitted = variables.get("omit")
-        return {key: value for key, value in options.items() if value != omitted}, templar, variables
+            options.update(templates.template(variables[self._name_of_options]))
+        return options, templates, variables
 
-    def _defaults(self, templar: t.Any) -> Result:
+    def _defaults(self, templates: t.Any) -> Result:
         """The module_defaults for one host, from how they were written in the play and in the blocks around the task.
 
         The task's own come last in its list; ansible-core before 2.19 has filled those in already.
@@ -134,16 +159,8 @@ class _Hosts:
             written.update(defaults)
         options: Result = {}
         for key in (GROUP, self._task.resolved_action):
-            options.update(templar.template(written.get(key) or {}))
+            options.update(templates.template(written.get(key) or {}))
         return options
-
-
-def _looked_up(value: t.Any, variables: Result) -> t.Any:
-    """The same with what the variables say in place of templates that are mere names."""
-    if isinstance(value, dict):
-        return {key: _looked_up(each, variables) for key, each in value.items()}
-    found = MERE_NAME.fullmatch(value) if isinstance(value, str) else None
-    return variables.get(found[1], value) if found else value
 
 
 __all__ = ("FleetAction",)
