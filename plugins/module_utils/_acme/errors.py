@@ -53,7 +53,8 @@ REMEDIES = {
 
 def clean(text: t.Any) -> str:
     """Text from the CA, which may quote strangers: one line, no control characters, capped."""
-    printable = "".join(c if c.isprintable() else " " for c in str(text or "")[: 4 * MAX_TEXT])
+    said = str(text or "")[: 4 * MAX_TEXT]
+    printable = said if said.isprintable() else "".join(c if c.isprintable() else " " for c in said)
     return " ".join(printable.split())[:MAX_TEXT]
 
 

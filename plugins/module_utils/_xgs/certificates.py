@@ -162,7 +162,7 @@ def versions(name: str, stored: t.Iterable[StoredCertificate]) -> list[StoredCer
     found = [
         (not certificate.facts.self_signed, certificate.facts.not_before, certificate.name, certificate)
         for certificate in stored
-        if certificate.facts and base_name(certificate.name) == name
+        if base_name(certificate.name) == name and certificate.facts
     ]
     return [certificate for *_order, certificate in sorted(found, key=lambda one: one[:3], reverse=True)]
 

@@ -12,6 +12,7 @@ is one request, not a run: what has to hold between requests, a sweep or a Get s
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import tempfile
@@ -46,10 +47,16 @@ def turn(endpoint: Endpoint, clock: Clock) -> t.Iterator[None]:
 def _lock_file(endpoint: Endpoint) -> str:
     # Not $XDG_RUNTIME_DIR: a job of cron has none, and must not miss the one of somebody logged in.
     directory = os.path.join(tempfile.gettempdir(), f"certfleet-{os.geteuid()}")
-    make_private_directory(directory)
+    _make_sure_of(directory)
     # A digest, since a name may be longer than a file's.
     name = hashlib.sha256(f"{endpoint.host.lower()} {endpoint.port}".encode()).hexdigest()
     return os.path.join(directory, f"{name[:32]}.lock")
+
+
+@functools.lru_cache(maxsize=None)
+def _make_sure_of(directory: str) -> None:
+    """Once: what is private stays so, since nobody else can put something in its place."""
+    make_private_directory(directory)
 
 
 __all__ = ("turn",)
