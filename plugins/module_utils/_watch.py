@@ -55,7 +55,7 @@ class _Alarm:
 
 
 class _Alarms:
-    """One thread for the alarms of all exchanges: to start one for each takes as long as half an exchange (measured)."""
+    """One thread for all alarms: to start one for each exchange takes half as long as the exchange (measured)."""
 
     def __init__(self) -> None:
         self.forget()
