@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ..plugin_utils._check import check_verdict, renewal_summary
-from ..plugin_utils._report import fleet_report, renewal_report, renewal_table, to_install, to_order
+from ..plugin_utils._report import fleet_report, renewal_news, renewal_report, renewal_table, to_install, to_order
 
 
 class FilterModule:
@@ -18,6 +18,7 @@ class FilterModule:
             "to_install": to_install,
             "fleet_report": fleet_report,
             "renewal_report": renewal_report,
+            "renewal_news": renewal_news,
             "renewal_table": renewal_table,
             "renewal_summary": renewal_summary,
             "check_verdict": check_verdict,

@@ -20,7 +20,7 @@ OPEN = (
     *("domains", "reason", "object", "previous", "not_after", "days_left", "lifetime_days", "alarm_below_days"),
     *("port_open_seconds", "stage", "error"),
 )
-# More lines of nothing than this are counted instead.
+# More rows of nothing than this are counted instead.
 QUIET_LINES = 40
 
 Row = t.Dict[str, t.Any]
@@ -199,12 +199,22 @@ def _row(firewall: str, certificate: str | None, status: str, **more: t.Any) -> 
 def renewal_table(rows: t.Iterable[Row]) -> list[str]:
     """The rows as lines of text, columns aligned. In a large fleet what is unchanged is one line."""
     rows = list(rows)
-    quiet = [row for row in rows if row["status"] == "unchanged"]
-    many = len(quiet) > QUIET_LINES
-    cells = [COLUMNS, *(table_cells(row) for row in rows if not (many and row["status"] == "unchanged"))]
+    told = renewal_news(rows)
+    cells = [COLUMNS, *map(table_cells, told)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
-    return [*lines, _counted(quiet)] if many else lines
+    return lines if len(told) == len(rows) else [*lines, _counted([row for row in rows if _is_quiet(row)])]
+
+
+def renewal_news(rows: t.Iterable[Row]) -> list[Row]:
+    """The rows; in a large fleet without what is unchanged, which nobody reads and AWX would keep for each job."""
+    rows = list(rows)
+    quiet = sum(map(_is_quiet, rows))
+    return [row for row in rows if not _is_quiet(row)] if quiet > QUIET_LINES else rows
+
+
+def _is_quiet(row: Row) -> bool:
+    return bool(row["status"] == "unchanged")
 
 
 def _counted(quiet: list[Row]) -> str:
@@ -233,6 +243,7 @@ __all__ = (
     "COLUMNS",
     "alarm_threshold",
     "fleet_report",
+    "renewal_news",
     "renewal_report",
     "renewal_table",
     "table_cells",

@@ -14,6 +14,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.plugin_utils._report impor
     PREFIX,
     Row,
     fleet_report,
+    renewal_news,
     renewal_report,
     renewal_table,
     to_install,
@@ -356,6 +357,15 @@ def test_columns_are_aligned(certificates: list[tuple[str, str, float, str]]) ->
     for line in lines[1:]:
         assert line[last] == "!"
         assert line[last - 2 : last] == "  "
+
+
+def test_what_a_large_fleet_hands_on_has_no_quiet_rows() -> None:
+    """A small one hands on all."""
+    quiet = [{"firewall": f"fw{number}", "status": "unchanged"} for number in range(1000)]
+    news = [{"firewall": "fw7", "status": "renewed"}, {"firewall": "fw8", "status": "failed"}]
+    assert renewal_news([quiet[0], news[0], *quiet[1:], news[1]]) == news
+    assert renewal_news([*quiet[:40], *news]) == [*quiet[:40], *news]
+    assert renewal_news(quiet) == []
 
 
 def test_a_thousand_quiet_firewalls_are_one_line() -> None:
