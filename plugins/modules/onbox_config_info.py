@@ -18,24 +18,33 @@ description:
   - Whatever does not come over as it stands has a remark. So what no remark tells came over.
 options:
   path:
-    description: The file, on the control node.
+    description:
+      - The file, on the control node. Without it and without O(content) the firewall's own is read by SSH, which is C(/var/acme/config.csv)
+        or C(/conf/acme/config.csv).
     type: path
   content:
     description: What stands in the file, instead.
     type: str
 extends_documentation_fragment:
+  - certfleet.sophos_xgs._ssh
   - certfleet.sophos_xgs._attributes
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: N/A
+seealso:
+  - module: certfleet.sophos_xgs.onbox_tool
 """
 
 EXAMPLES = r"""
-- name: What the old tool renews
+- name: What the old tool renews, from a copy of its file
   certfleet.sophos_xgs.onbox_config_info:
-    path: "migration/{{ inventory_hostname }}.csv"
+    path: "old/{{ inventory_hostname }}.csv"
+  register: old
+
+- name: The same from the firewall, with xgs_ssh_password and xgs_ssh_fingerprint in the inventory
+  certfleet.sophos_xgs.onbox_config_info:
   register: old
 
 - name: What did not come over as it stands
@@ -87,12 +96,15 @@ import dataclasses
 
 from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._onbox.config_csv import read_config
+from ..module_utils._onbox.tool import read_config_csv
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
+from ..module_utils._shell.session import shell
+from ..module_utils._ssh_options import ssh_endpoint_from, ssh_spec
 
 ARGUMENTS = Arguments(
-    spec={"path": {"type": "path"}, "content": {"type": "str"}},
+    spec={**ssh_spec(), "path": {"type": "path"}, "content": {"type": "str"}},
     mutually_exclusive=(("path", "content"),),
-    required_one_of=(("path", "content"),),
+    ssh="ssh",
 )
 
 
@@ -109,8 +121,11 @@ def run(params: Params, check_mode: bool) -> Outcome:
 
 
 def _data(params: Params) -> bytes:
-    if params["path"] is None:
+    if params["content"] is not None:
         return str(params["content"]).encode(errors="replace")
+    if params["path"] is None:
+        with shell(ssh_endpoint_from(params)) as session:
+            return read_config_csv(session)
     try:
         with open(params["path"], "rb") as file:
             return file.read()

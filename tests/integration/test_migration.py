@@ -110,4 +110,4 @@ def test_a_file_that_is_not_there_is_named(run_import, tmp_path):
     assert {name: counts["failed"] for name, counts in result.recap.items()} == {"fw1": 0, "fw2": 1}
     assert f"fw2: plan: cannot read {tmp_path}/fw2.csv: No such file or directory" in result.stdout
     unnamed = run_import("--limit", "fw2", xgs_import_path="")
-    assert "a copy of the firewall's /var/acme/config.csv" in unnamed.stdout
+    assert "no password and no private key is known for the firewall's SSH login" in unnamed.stdout

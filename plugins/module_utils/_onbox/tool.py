@@ -197,8 +197,23 @@ def _root_writable(mounts: str) -> bool:
     return bool(roots) and "rw" in roots[-1].split(",")
 
 
+def read_config_csv(shell: Shell) -> bytes:
+    """The file as it is. Raises CertfleetError where there is none, or one in each directory."""
+    paths = [f"{directory}/{CONFIG}" for directory in DIRECTORIES]
+    there = [path for path in paths if not shell.run(f"[ -f {path} ]", check=False).status]
+    if len(there) != 1:
+        raise CertfleetError(
+            f"the firewall has both {' and '.join(there)}"
+            if there
+            else f"the firewall has no {' and no '.join(paths)}",
+            remedy="Copy the right one to the control node, and give its path.",
+            stage="shell",
+        )
+    return shell.read_file(there[0])
+
+
 def _certificates(shell: Shell, files: dict[str, list[str]]) -> tuple[str, ...]:
-    paths = [f"{directory}/{CONFIG}" for directory in files if f"{directory}/{CONFIG}" in files[directory]]
+    paths = [file for found in files.values() for file in found if file in {f"{each}/{CONFIG}" for each in DIRECTORIES}]
     configs = [read_config(shell.read_file(path)) for path in paths]
     return tuple(dict.fromkeys(each.written for config in configs for each in config.certificates if each.written))
 
@@ -228,4 +243,14 @@ def _refuse_if_at_work(found: Found) -> None:
         )
 
 
-__all__ = ("BOOT_SCRIPTS", "CHAIN", "DIRECTORIES", "RULE", "Found", "Process", "look", "processes_of_tool")
+__all__ = (
+    "BOOT_SCRIPTS",
+    "CHAIN",
+    "DIRECTORIES",
+    "RULE",
+    "Found",
+    "Process",
+    "look",
+    "processes_of_tool",
+    "read_config_csv",
+)

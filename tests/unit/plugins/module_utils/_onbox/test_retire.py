@@ -14,7 +14,11 @@ import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._onbox.retire import retire, save, targets
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._onbox.tool import Found, look
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._onbox.tool import (
+    Found,
+    look,
+    read_config_csv,
+)
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._shell.endpoint import Endpoint
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._shell.session import Shell, shell
 
@@ -174,3 +178,13 @@ def test_what_is_worth_it_is_saved_first_for_nobody_else_to_read(
     assert (tmp_path / "saved/var/acme/config.csv").read_text() == CONFIG
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "saved", key.parent)} == {0o700}
+
+
+def test_its_configuration_is_read_where_it_is_and_never_guessed(box: Appliance, session: Shell) -> None:
+    with pytest.raises(CertfleetError, match=r"has no /var/acme/config\.csv and no /conf/acme/config\.csv"):
+        read_config_csv(session)
+    box.write("/conf/acme/config.csv", "OWA;b\u00fccher.example\r\n")
+    assert read_config_csv(session) == "OWA;b\u00fccher.example\r\n".encode()
+    box.install_tool()
+    with pytest.raises(CertfleetError, match=r"has both /var/acme/config\.csv and /conf/acme/config\.csv"):
+        read_config_csv(session)
