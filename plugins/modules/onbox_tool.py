@@ -57,6 +57,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+found:
+  description: Whether there was anything of it.
+  returned: success
+  type: bool
+  sample: true
 certificates:
   description: The names in its C(config.csv), which are those of certificates on the firewall.
   returned: success
@@ -100,6 +105,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
     return Outcome(
         found.anything,
         {
+            "found": found.anything,
             "certificates": list(found.certificates),
             "saved": list(targets(found, directory).values()) if directory else [],
         },

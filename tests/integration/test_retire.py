@@ -11,9 +11,10 @@ import subprocess
 import pytest
 
 from lab.console import PASSWORD, Console, missing
-from lab.entries import firewall, waf_rule
+from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.held import made
 from lab.onbox import ACCOUNT_KEY, BOOT_SCRIPT, RULE, START_LOOP, Appliance
+from lab.ports import free_port
 
 RETIRE = "certfleet.sophos_xgs.retire_onbox_tool"
 IMPORT = "certfleet.sophos_xgs.import_config_csv"
@@ -85,7 +86,8 @@ def test_imported_renewed_retired(play, fleet, box, console, tmp_path):
     assert loops(console)
     assert sorted(box.rules()) == sorted([RULE, OTHER_RULE])
 
-    play(fleet, hosts, extra_vars={"xgs_letsencrypt_force": True}).check()
+    renewed = play(fleet, hosts, extra_vars={"xgs_letsencrypt_force": True}).check()
+    assert "An on-box tool is still there" in renewed.stdout
     assert fleet.shown("fw1", 8443, NAME).trusted
 
     kept = {"xgs_retire_save_to": str(tmp_path / "kept")}
@@ -112,6 +114,19 @@ def test_imported_renewed_retired(play, fleet, box, console, tmp_path):
     again = play(fleet, hosts, RETIRE, extra_vars=kept).check()
     assert again.changed == 0
     assert fleet.shown("fw1", 8443, NAME).trusted
+    alone = play(fleet, hosts, extra_vars={"xgs_letsencrypt_force": True}).check()
+    assert "on-box tool is" not in alone.stdout
+
+
+def test_a_login_that_fails_is_told_and_keeps_nothing_from_being_renewed(play, make_fleet):
+    fleet = make_fleet([firewall(1, waf_rule("OWA rule", "nologin.example.com"))], {"nologin.example.com": "fw1"})
+    entry = certificate("OWA", "nologin.example.com", consumers=["waf:OWA rule"])
+    result = play(
+        fleet, {"fw1": certificates(entry, xgs_ssh_password="x", xgs_ssh_port=free_port("127.0.0.1"))}
+    ).check()
+    assert "Whether an on-box tool is still there could not be seen" in result.stdout
+    assert "no SSH connection to" in result.stdout
+    assert fleet.shown("fw1", 8443, "nologin.example.com").trusted
 
 
 def test_who_confirms_needs_no_api(playbook, box, console):
