@@ -177,7 +177,7 @@ def _processes(shell: Shell) -> list[Process]:
     for line in shell.run(_PROCESSES).output.splitlines():
         stat, arguments, cwd = (base64.b64decode(field).decode(errors="replace") for field in line.split(" "))
         # The name in parentheses may have anything in it (proc(5)).
-        name, _, rest = stat.rpartition(")")
+        name, _end, rest = stat.rpartition(")")
         if rest and arguments:
             numbers = rest.split()
             words = tuple(arguments.rstrip("\0").split("\0"))
