@@ -21,6 +21,7 @@ __all__ = ["ACCOUNT_KEY", "BOOT_SCRIPT", "CONFIG", "RULE", "START_LOOP", "Applia
 BOOT_SCRIPT = "/etc/rc.d/S01acme"
 RULE = "-A PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination :8000"
 CHECKOUT = Path(__file__).resolve().parents[2]
+INSTALLED = "/usr/sbin:/sbin:/usr/bin:/bin"
 # Mapped one to one, so that a server may have users; 0 is not this machine's root for all that.
 USERS = "0 0 65536\n"
 
@@ -38,14 +39,18 @@ cp -L {console}/busybox usr/local/bin/busybox
 for each in $(usr/local/bin/busybox --list); do ln -s busybox usr/local/bin/$each 2>/dev/null || :; done
 # What the lab needs has more options.
 rm -f usr/local/bin/unshare usr/local/bin/nsenter
-printf '#!/bin/sh\\nexec nsenter --net={home}/net {home}/iptables "$@"\\n' >usr/local/bin/iptables
-chmod 755 usr/local/bin/iptables
+# By the path that a session looks in first; with the rules of its own network.
+mkdir -p .{iptables}
+printf '#!/bin/sh\\nexec nsenter --net={home}/net {home}/iptables "$@"\\n' >.{iptables}/iptables
+chmod 755 .{iptables}/iptables
+ln -s {iptables}/iptables usr/local/bin/iptables
 cp /etc/passwd /etc/shadow etc/
 mount --rbind /dev dev
 mount -t proc proc proc
 for each in var conf tmp run; do mount -t tmpfs -o mode=1777 tmpfs $each; done
 for each in {shared}; do mkdir -p .$each && mount --bind $each .$each; done
 mount --bind /proc/self/ns/net .{home}/net
+[ ! -d {iptables} ] || mount --bind {iptables} .{home}/tools
 mkdir -p conf/certificate/private
 mount -o remount,ro {root}
 exec chroot . /usr/local/bin/busybox sh -c '
@@ -91,10 +96,12 @@ class Appliance:
         root = self.home / "firewall"
         root.mkdir(parents=True)
         (self.home / "net").touch()
-        fetched = IPTABLES / "iptables-restore"
-        (self.home / "iptables").symlink_to(fetched if fetched.exists() else str(shutil.which("iptables")))
-        shared = [str(path) for path in (self.home, CHECKOUT / "tests", CONSOLE, IPTABLES) if path.exists()]
-        start = START.format(root=root, home=self.home, console=CONSOLE, shared=" ".join(shared))
+        (self.home / "tools").mkdir()
+        fetched = (IPTABLES / "iptables-restore").exists()
+        real = self.home / "tools/iptables-restore" if fetched else shutil.which("iptables", path=INSTALLED)
+        (self.home / "iptables").symlink_to(str(real))
+        shared = " ".join(map(str, (self.home, CHECKOUT / "tests", CONSOLE)))
+        start = START.format(root=root, home=self.home, console=CONSOLE, iptables=IPTABLES, shared=shared)
         own = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-ec", start]
         with (self.home / "appliance.log").open("w") as log:
             self._process = subprocess.Popen(
