@@ -39,16 +39,16 @@ cp -L {console}/busybox usr/local/bin/busybox
 for each in $(usr/local/bin/busybox --list); do ln -s busybox usr/local/bin/$each 2>/dev/null || :; done
 # What the lab needs has more options.
 rm -f usr/local/bin/unshare usr/local/bin/nsenter
-# By the path that a session looks in first; with the rules of its own network.
-mkdir -p .{iptables}
-printf '#!/bin/sh\\nexec nsenter --net={home}/net {home}/iptables "$@"\\n' >.{iptables}/iptables
-chmod 755 .{iptables}/iptables
-ln -s {iptables}/iptables usr/local/bin/iptables
 cp /etc/passwd /etc/shadow etc/
 mount --rbind /dev dev
 mount -t proc proc proc
 for each in var conf tmp run; do mount -t tmpfs -o mode=1777 tmpfs $each; done
 for each in {shared}; do mkdir -p .$each && mount --bind $each .$each; done
+# By the path that a session looks in first; with the rules of its own network.
+mkdir -p .{iptables}
+printf '#!/bin/sh\\nexec nsenter --net={home}/net {home}/iptables "$@"\\n' >.{iptables}/iptables
+chmod 755 .{iptables}/iptables
+ln -s {iptables}/iptables usr/local/bin/iptables
 mount --bind /proc/self/ns/net .{home}/net
 [ ! -d {iptables} ] || mount --bind {iptables} .{home}/tools
 mkdir -p conf/certificate/private

@@ -5,7 +5,7 @@
 # `-c COMMAND` is not looked at, since nobody knows what a real one does with it. What it does otherwise than by
 # default comes by variables, see `server.Ways`.
 BUSYBOX=${BUSYBOX:?}
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$CONSOLE_PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 trap '' INT
 
 note() { printf '%s\n' "$1" >>"$CONSOLE_LOG"; }

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.pebble import TOOLS
+from lab.plane.namespaces import IPTABLES
 from lab.ports import Connect, free_port
 from lab.processes import Daemon
 
@@ -173,7 +174,12 @@ class Console:
         hashed = subprocess.run(
             [busybox, "mkpasswd", "-m", "sha512", PASSWORD], capture_output=True, text=True, check=True
         ).stdout.strip()
-        given = {**ways.variables(), "BUSYBOX": str(busybox), "CONSOLE_LOG": str(self.log)}
+        given = {
+            **ways.variables(),
+            "BUSYBOX": str(busybox),
+            "CONSOLE_LOG": str(self.log),
+            "CONSOLE_PATH": str(IPTABLES),
+        }
         exports = [f"export {name}={shlex.quote(value)}" for name, value in given.items()]
         shell = self.home / "console"
         shell.write_text("\n".join([f"#!{busybox} sh", *exports, f"exec {busybox} sh {MENU}", ""]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -123,6 +124,11 @@ def test_broken_known_hosts(console: Make, tmp_path: Path) -> None:
     assert logs_in(known(made, tmp_path, f"host ssh-ed25519 &&&\nhost new-kind AAAA\nnonsense\n{made.known_hosts}"))
     (tmp_path / "known_hosts").write_bytes(b"\xff\xfe")
     assert "cannot be read" in refusal(endpoint_of(made, fingerprints=(), known_hosts=(str(tmp_path / "known_hosts"),)))
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+    assert "pip install paramiko" in refusal(Endpoint("127.0.0.1", 1, password=PASSWORD))
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
