@@ -12,6 +12,8 @@ import yaml
 
 from lab.playbook import BIN, clean_environment
 
+pytestmark = pytest.mark.any_firmware
+
 IMPORT = "certfleet.sophos_xgs.import_config_csv"
 OLD = {
     "fw1": b"\xef\xbb\xbf# main\r\nOWA;owa.example.com,exchange.example.com\r\nmy vpn;v.example.com,*.example.com\r\n",

@@ -15,6 +15,8 @@ from lab.held import made
 from lab.onbox import ACCOUNT_KEY, BOOT_SCRIPT, RULE, START_LOOP, Appliance
 from lab.ports import free_port
 
+pytestmark = [pytest.mark.any_firmware, pytest.mark.timeout(600)]
+
 RETIRE = "certfleet.sophos_xgs.retire_onbox_tool"
 IMPORT = "certfleet.sophos_xgs.import_config_csv"
 NAME = "moves.example.com"
