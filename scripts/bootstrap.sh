@@ -102,5 +102,6 @@ scripts/fetch-iptables.sh build/iptables
 for other in acme2certifier caddy awx-collection; do
   "scripts/fetch-$other.sh" build/tools || say "no $other: its tests will be skipped"
 done
+scripts/fetch-console.sh build/tools || say "no OpenSSH server: the tests of the way by SSH will be skipped (in CI they fail)"
 scripts/fetch-chromium.sh build/chromium || say "no chromium: the tests of the report's page will be skipped"
 link_collection

@@ -2,8 +2,8 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# fetch-iptables.sh DIR: make DIR/iptables-restore and DIR/ip6tables-restore, for emulated firewalls in network
-# namespaces, and see to ip.
+# fetch-iptables.sh DIR: make DIR/iptables, DIR/iptables-restore and DIR/ip6tables-restore, for emulated firewalls in
+# network namespaces, and see to ip.
 #
 # An installed iptables is used as it is. Else Debian's is downloaded and unpacked with its libraries, not installed.
 # Without either, the tests of the second data plane say so and are skipped (in CI they fail): no reason to stop here.
@@ -13,10 +13,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/lib.sh
 . "$here/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
-tools=(iptables-restore ip6tables-restore)
+tools=(iptables iptables-restore ip6tables-restore)
 libraries=(libip4tc2 libip6tc2 libxtables12 libmnl0 libnftnl11 libnetfilter-conntrack3 libnfnetlink0)
 
-work() { # both tools of this directory
+work() { # all tools of this directory
   local tool
   for tool in "${tools[@]}"; do "$1/$tool" --version >/dev/null 2>&1 || return 1; done
 }

@@ -15,6 +15,8 @@ import pytest
 
 from emulator.personas import LATEST, PERSONAS
 from lab import collection
+from lab.console import Box
+from lab.console import missing as no_console
 from lab.island import Island, NoIsland
 from lab.pebble import TOOLS, AcmeCa
 from lab.plane import Loopback, Namespaces, Plane, has_ipv6, kernel_without_ipv6, missing
@@ -112,6 +114,27 @@ def _fetch(what: str) -> None:
     done = subprocess.run([script, TOOLS], capture_output=True, text=True, timeout=110)
     if done.returncode:
         pytest.skip(f"no {what} here: {done.stderr.strip().splitlines()[-1:]}")
+
+
+@pytest.fixture(scope="session")
+def consoles() -> None:
+    """Emulated consoles of firewalls behind SSH. Skips where there can be none; in CI they must run."""
+    _must_be_had("an emulated console", no_console())
+
+
+@pytest.fixture(scope="module")
+def shell_box(consoles: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A firewall that is reached by SSH alone."""
+    _must_be_had("a network namespace", missing(rootless=False))
+    with Box(tmp_path_factory.mktemp("box") / "console") as made:
+        yield made
+
+
+def _must_be_had(what: str, reason: str) -> None:
+    if reason and os.environ.get("CI"):
+        pytest.fail(f"in CI {what} must be had: {reason}")
+    if reason:
+        pytest.skip(f"not {what} here: {reason}")
 
 
 @pytest.fixture(scope="module")

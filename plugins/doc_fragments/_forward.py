@@ -54,7 +54,7 @@ masquerade:
 lease:
   description:
     - Seconds, 60 to 86400, after which the firewall stops forwarding by itself, whatever has become of us.
-    - It counts in quarters of an hour, so the forward ends at the first quarter after that time.
+    - By the XML API it counts in quarters of an hour, so the forward ends at the first quarter after that time.
   type: int
   default: 900
 interrupt_waf:

@@ -66,6 +66,7 @@ class Verdict:
     versions that nobody uses) or NOTHING.
 
     foreign: the current certificate is of another CA, or nobody's, so that this CA has nothing to say about it.
+    remark: what the user should know besides.
     """
 
     wanted: Wanted
@@ -75,6 +76,7 @@ class Verdict:
     renew_at: datetime.datetime | None = None
     consumers: tuple[str, ...] = ()
     foreign: bool = False
+    remark: str = ""
 
     def as_dict(self, now: datetime.datetime) -> dict[str, t.Any]:
         facts = self.current.facts if self.current else None
@@ -138,7 +140,8 @@ def judge(firewall: Firewall, wanted: t.Sequence[Wanted], advice: Advice, rules:
             existing = versions(certificate.name, stored)
             if not existing:
                 _check_absence(certificate.name, stored)
-            verdicts.append(_judge(firewall, certificate, existing, advice, rules))
+            verdict = _judge(firewall, certificate, existing, advice, rules)
+            verdicts.append(dataclasses.replace(verdict, remark=_overtaken(existing)))
     return verdicts
 
 
@@ -150,6 +153,19 @@ def _check_absence(name: str, stored: t.Iterable[StoredCertificate]) -> None:
             f"the firewall has {', '.join(unreadable)}, but does not show the certificate itself",
             remedy="Give the account the right to download certificates; if the certificate is damaged, delete it.",
         )
+
+
+def _overtaken(existing: list[StoredCertificate]) -> str:
+    """Versions have names of their own. A newer one of the bare name is what an on-box tool leaves that is still at
+    work, if the firewall shows the file as it lies on its disk (inferred); or somebody put it there by hand.
+    """
+    names = [version.name for version in existing]
+    if len(names) < 2 or base_name(names[0]) != names[0]:
+        return ""
+    return (
+        f"{names[0]} is renewed by something else too: the object of that name is newer than {names[1]}. If an on-box"
+        " tool is still at work, retire it (docs/migration.md)"
+    )
 
 
 def _judge(

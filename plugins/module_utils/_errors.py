@@ -10,6 +10,7 @@ import typing as t
 
 STAGES = (
     "plan",
+    "shell",
     "account",
     "responder",
     "preflight",

@@ -30,6 +30,8 @@ class Arguments(t.NamedTuple):
     required_if: t.Tuple[t.Tuple[t.Any, ...], ...] = ()
     # Option under which the firewall's connection options stand; "" is the top level, None: there are none.
     connection: t.Optional[str] = None
+    # Option under which those of an SSH login stand; None: there are none.
+    ssh: t.Optional[str] = None
     # False for what must run on any host that has a Python.
     needs_libraries: bool = True
 

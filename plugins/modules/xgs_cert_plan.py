@@ -20,6 +20,7 @@ description:
     for another directory or profile, as O(certfleet.sophos_xgs.xgs_cert_upload#module:acme_directory) noted it. What other programs
     uploaded tells nothing about that, and is taken for what is asked for.
   - Where the clock of this machine and the CA's differ by more than a minute, the CA's counts, once the CA was asked, and a warning says so.
+  - A warning tells of a certificate that something else renews too, such as an on-box tool, because an object of the bare name is newer than ours.
   - One that is not due costs one read of the firewall and one question to the CA. For three days after issuance its consumers are read too,
     so that one which was uploaded and never put to use is noticed.
   - Where something has to be ordered, the account's administration profile is looked at too, if the account may read it. A right without which
@@ -310,7 +311,8 @@ def plan(params: Params, check_mode: bool, ca: Transport) -> Outcome:
         "certificates": [verdict.as_dict(now) for verdict in verdicts],
         "due": any(verdict.action != NOTHING for verdict in verdicts),
     }
-    return Outcome(False, facts, warnings=advice.warnings)
+    remarks = [verdict.remark for verdict in verdicts if verdict.remark]
+    return Outcome(False, facts, warnings=[*advice.warnings, *remarks])
 
 
 def main() -> None:

@@ -20,6 +20,17 @@ description:
   - An opening that the firewall refuses midway takes back what it made.
   - Several runs may have the same port open at a time, each with a firewall rule and a lease of its own. It closes with the last of them.
 options:
+  method:
+    description:
+      - V(api) has the firewall's XML API do it, with objects that the web admin console shows.
+      - V(iptables) logs in by SSH and inserts rules of its own into the kernel's tables, for firewalls whose API stays off. The vendor does not
+        support that. It takes one O(wan_host), which is an IPv4 address of the firewall or an interface, so that V(#Port2) means V(Port2);
+        O(target) may be V(127.0.0.1), which is the firewall itself. What it cannot honour it refuses. Whatever else answers on that port of that
+        address is interrupted meanwhile, so O(interrupt_waf) makes no difference. The lease is kept to the second by a process on the firewall,
+        and nothing outlives a restart.
+    type: str
+    choices: [api, iptables]
+    default: api
   state:
     description:
       - V(present) opens, and clears away what other runs left behind and whose lease is over.
@@ -37,6 +48,7 @@ options:
     type: str
 extends_documentation_fragment:
   - certfleet.sophos_xgs._xgs
+  - certfleet.sophos_xgs._ssh
   - certfleet.sophos_xgs._forward.forward
   - certfleet.sophos_xgs._attributes
   - certfleet.sophos_xgs._attributes.actiongroup_xgs
@@ -65,6 +77,15 @@ EXAMPLES = r"""
     wan_host: ["#Port2", "#Port3", "2001:db8::1"]
     target: 10.0.0.20
     target6: fd00::20
+
+- name: By SSH, to a responder on the firewall itself
+  certfleet.sophos_xgs.xgs_dnat_port:
+    method: iptables
+    wan_host: 203.0.113.5
+    target: 127.0.0.1
+    ssh:
+      private_key_path: ~/.ssh/xgs
+      fingerprint: SHA256:9mmSjnLfFBbWYhuSTHVGxhx4JVSMeeAr6xXbQmU2kzs
 
 - name: Closed at once, whoever opened it
   certfleet.sophos_xgs.xgs_dnat_port:
@@ -120,8 +141,10 @@ writes:
 
 import typing as t
 
+from ..module_utils import _iptables_port
 from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
+from ..module_utils._ssh_options import ssh_spec
 from ..module_utils._xgs.api import Firewall
 from ..module_utils._xgs.dnat import Plan, plan_absent, plan_swept, still_used
 from ..module_utils._xgs.errors import XgsApiError
@@ -133,15 +156,20 @@ from ..module_utils._xgs_options import firewall_from, forward_from, forward_spe
 ARGUMENTS = Arguments(
     spec={
         **xgs_spec(),
+        **ssh_spec(),
         **forward_spec(),
+        "method": {"type": "str", "choices": ["api", "iptables"], "default": "api"},
         "run_id": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent", "swept"], "default": "present"},
     },
     connection="",
+    ssh="ssh",
 )
 
 
 def run(params: Params, check_mode: bool) -> Outcome:
+    if params["method"] == "iptables":
+        return _iptables_port.run(params, check_mode)
     firewall = firewall_from(params)
     if params["state"] == "present":
         return _present(firewall, params, check_mode)

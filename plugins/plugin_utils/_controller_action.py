@@ -42,6 +42,19 @@ INVENTORY = {
     "timeout": ("xgs_timeout",),
     "check_rights": ("xgs_check_rights",),
 }
+# The same for SSH. The API's account is another one, so nothing of it is tried there.
+SSH_INVENTORY = {
+    "host": ("xgs_ssh_host", "xgs_host", "ansible_host", "inventory_hostname"),
+    "port": ("xgs_ssh_port",),
+    "username": ("xgs_ssh_username",),
+    "password": ("xgs_ssh_password",),
+    "private_key_path": ("xgs_ssh_private_key_path",),
+    "private_key_content": ("xgs_ssh_private_key_content",),
+    "passphrase": ("xgs_ssh_passphrase",),
+    "known_hosts": ("xgs_ssh_known_hosts",),
+    "fingerprint": ("xgs_ssh_fingerprint",),
+    "timeout": ("xgs_ssh_timeout",),
+}
 
 
 class ControllerAction(ActionBase):
@@ -98,18 +111,26 @@ class ControllerAction(ActionBase):
 
     def _with_inventory(self, args: dict[str, t.Any], variables: dict[str, t.Any], templar: t.Any) -> dict[str, t.Any]:
         """Fill in the connection options that the task leaves out."""
-        place = self.module_file.ARGUMENTS.connection
+        arguments: Arguments = self.module_file.ARGUMENTS
+        ssh = arguments.ssh
+        if ssh and isinstance(args.get(ssh) or {}, dict):
+            args[ssh] = _filled(args.get(ssh) or {}, SSH_INVENTORY, variables, templar)
+        place = arguments.connection
         if place is None or (place and not isinstance(args.get(place), dict)):
             return args
-        options = dict(args[place]) if place else args
-        for option, names in INVENTORY.items():
-            name = next((name for name in names if name in variables), None)
-            if name and options.get(option) is None:
-                options[option] = templar.template(variables[name])
-        if place:
-            args[place] = options
-            return args
-        return options
+        options = _filled(args[place] if place else args, INVENTORY, variables, templar)
+        return {**args, place: options} if place else options
+
+
+def _filled(
+    given: dict[str, t.Any], table: dict[str, tuple[str, ...]], variables: dict[str, t.Any], templar: t.Any
+) -> dict[str, t.Any]:
+    options = dict(given)
+    for option, names in table.items():
+        name = next((name for name in names if name in variables), None)
+        if name and options.get(option) is None:
+            options[option] = templar.template(variables[name])
+    return options
 
 
 Done = t.Tuple[t.Dict[str, t.Any], t.List[str]]

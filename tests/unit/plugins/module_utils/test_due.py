@@ -267,6 +267,16 @@ def test_what_a_run_left_long_ago_stays(box: Box) -> None:
     assert verdict(box, keep=1).action == NOTHING
 
 
+def test_an_on_box_tool_that_is_still_at_work(box: Box) -> None:
+    """It overwrites the object of the bare name; what was there before ours is not worth a word."""
+    box.put("owa", authority().issue(*NAMES, age=20))
+    have(box, authority().issue(*NAMES, age=10))
+    assert not verdict(box).remark
+    box.put("owa", authority().issue(*NAMES, age=2))
+    assert "owa is renewed by something else too" in verdict(box).remark
+    assert VERSION in verdict(box).remark
+
+
 def test_an_older_version_that_is_still_used(box: Box) -> None:
     """Found out at any age, and without naming the consumers."""
     have(box, authority().issue(*NAMES, age=40), "owa-20260101-01234567")

@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, certfleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole way off an on-box tool that runs: its certificates are imported, renewed by us, and then it goes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from lab.console import PASSWORD, Console
+from lab.entries import certificate, certificates, firewall, waf_rule
+from lab.held import made
+from lab.onbox import ACCOUNT_KEY, BOOT_SCRIPT, RULE, START_LOOP, Appliance
+from lab.ports import free_port
+
+pytestmark = [pytest.mark.any_firmware, pytest.mark.timeout(600)]
+
+RETIRE = "certfleet.sophos_xgs.retire_onbox_tool"
+IMPORT = "certfleet.sophos_xgs.import_config_csv"
+NAME = "moves.example.com"
+CONFIG = f"OWA;{NAME}\n"
+OTHER_RULE = "-A PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.20:8080"
+
+
+@pytest.fixture
+def box(consoles, tmp_path_factory):
+    """The inside of fw1, with the tool on it. Elsewhere, for each login leaves a line in its log."""
+    with Appliance(tmp_path_factory.mktemp("inside")) as box:
+        box.install_tool(CONFIG)
+        box.run(f"iptables -t nat {RULE}; iptables -t nat {OTHER_RULE}")
+        yield box
+
+
+@pytest.fixture
+def console(box):
+    """The way in, on which somebody has started the tool."""
+    with Console(box.home / "ssh", prefix=box.prefix) as console:
+        typed = (
+            f"5\n3\n{START_LOOP.format(home=box.home)}\nuntil [ -s /var/acme/turns ]; do sleep 1; done\nexit\n0\n0\n"
+        )
+        trusting = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-i", str(console.key)]
+        ssh = ["ssh", "-tt", *trusting, "-p", str(console.port), f"admin@{console.address}"]
+        subprocess.run(ssh, input=typed, capture_output=True, text=True, check=True, timeout=120)
+        assert loops(console)
+        yield console
+
+
+@pytest.fixture
+def fleet(make_fleet, tmp_path):
+    """Its API: the certificate of the tool is in use by a rule."""
+    stored = {"name": "OWA"}
+    for kind, text in zip(("cert_file", "key_file"), made(NAME), strict=True):
+        (tmp_path / kind).write_text(text)
+        stored[kind] = str(tmp_path / kind)
+    rule = waf_rule("OWA rule", NAME, certificate="OWA")
+    return make_fleet([firewall(1, rule, certificates=[stored])], {NAME: "fw1"})
+
+
+def loops(console):
+    return [line for line in console.processes() if "renew.sh" in line]
+
+
+def login(console):
+    return {
+        "xgs_ssh_host": console.address,
+        "xgs_ssh_port": console.port,
+        "xgs_ssh_password": PASSWORD,
+        "xgs_ssh_fingerprint": console.fingerprint,
+    }
+
+
+def test_imported_renewed_retired(play, fleet, box, console, tmp_path):
+    shown = play(fleet, {"fw1": login(console)}, IMPORT).check()
+    imported = json.loads("{" + shown.stdout.partition('"msg": {')[2].partition("\n    }\n")[0] + "}")
+    hosts = {"fw1": {**login(console), **imported}}
+
+    early = play(fleet, hosts, RETIRE)
+    assert early.host("fw1")["failed"] == 1
+    assert "waf:OWA rule would go on with a certificate that nobody renews" in early.stdout
+    assert loops(console)
+    assert sorted(box.rules()) == sorted([RULE, OTHER_RULE])
+
+    renewed = play(fleet, hosts, extra_vars={"xgs_letsencrypt_force": True}).check()
+    assert "An on-box tool is still there" in renewed.stdout
+    assert fleet.shown("fw1", 8443, NAME).trusted
+
+    kept = {"xgs_retire_save_to": str(tmp_path / "kept")}
+    checked = play(fleet, hosts, RETIRE, flags=["--check"], extra_vars=kept).check()
+    for part in ("/var/acme/renew.sh", BOOT_SCRIPT, "--to-destination :8000", "account.key"):
+        assert part in checked.stdout
+    assert loops(console)
+    assert box.exists(BOOT_SCRIPT)
+    assert not (tmp_path / "kept").exists()
+
+    retired = play(fleet, hosts, RETIRE, extra_vars=kept).check()
+    assert "changed: [fw1]" in retired.stdout
+    assert not loops(console)
+    assert box.rules() == [OTHER_RULE]
+    assert not box.exists(BOOT_SCRIPT)
+    assert not box.exists("/var/acme")
+    assert box.run("cat /conf/certificate/OWA.pem") == f"certificate of {NAME}\n"
+    saved = tmp_path / "kept/fw1/var/acme"
+    assert (saved / "config.csv").read_text() == CONFIG
+    assert (saved / "ca/acme.example/directory/account.key").read_text() == ACCOUNT_KEY
+    assert ACCOUNT_KEY.strip() not in retired.stdout
+    assert PASSWORD not in retired.stdout
+
+    again = play(fleet, hosts, RETIRE, extra_vars=kept).check()
+    assert again.changed == 0
+    assert fleet.shown("fw1", 8443, NAME).trusted
+    alone = play(fleet, hosts, extra_vars={"xgs_letsencrypt_force": True}).check()
+    assert "on-box tool is" not in alone.stdout
+
+
+def test_a_login_that_fails_is_told_and_keeps_nothing_from_being_renewed(play, make_fleet):
+    fleet = make_fleet([firewall(1, waf_rule("OWA rule", "nologin.example.com"))], {"nologin.example.com": "fw1"})
+    entry = certificate("OWA", "nologin.example.com", consumers=["waf:OWA rule"])
+    result = play(
+        fleet, {"fw1": certificates(entry, xgs_ssh_password="x", xgs_ssh_port=free_port("127.0.0.1"))}
+    ).check()
+    assert "Whether an on-box tool is still there could not be seen" in result.stdout
+    assert "no SSH connection to" in result.stdout
+    assert fleet.shown("fw1", 8443, "nologin.example.com").trusted
+
+
+def test_who_confirms_needs_no_api(playbook, box, console):
+    inventory = {"all": {"children": {"xgs": {"hosts": {"fw1": login(console)}}}}}
+    playbook(RETIRE, inventory=inventory, extra_vars={"xgs_retire_confirmed": True}).check()
+    assert not loops(console)
+    assert not box.exists("/var/acme")
