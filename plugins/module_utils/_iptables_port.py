@@ -76,7 +76,7 @@ def _apply(iptables: Iptables, plan: Plan, lease: int) -> None:
     """What is new comes first: so a forward that is prolonged is open all the while."""
     if plan.mark and plan.made:
         iptables.open(plan.mark, plan.made, lease)
-    iptables.remove([rule for _, rule in plan.removed])
+    iptables.remove([rule for _mark, rule in plan.removed])
 
 
 def _plan_present(iptables: Iptables, params: Params, run_id: str) -> Plan:
@@ -95,7 +95,7 @@ def _plan_present(iptables: Iptables, params: Params, run_id: str) -> Plan:
         opened=now,
         expires=now + wanted.lease,
     )
-    for other, _ in found:
+    for other, _rule in found:
         if other.at == mark.at and other.label != mark.label and _lives(other, now) and not other.same_way(mark):
             raise CertfleetError(
                 f"run {other.run} of {other.owner} forwards {other.at} to {other.to} until {_utc(other.expires)}",
@@ -114,11 +114,11 @@ def _plan_present(iptables: Iptables, params: Params, run_id: str) -> Plan:
 
 def _still_good(mine: Ours, wanted: Mark, made: list[Rule], until: int) -> Mark | None:
     """The mark of what is open as it is wanted, whole, and for long enough."""
-    marks = {mark for mark, _ in mine}
+    marks = {mark for mark, _rule in mine}
     if len(marks) != 1:
         return None
     (mark,) = marks
-    chains = [sorted(rule.chain for rule in some) for some in ([rule for _, rule in mine], made)]
+    chains = [sorted(rule.chain for rule in some) for some in ([rule for _mark, rule in mine], made)]
     return mark if mark.same_way(wanted) and chains[0] == chains[1] and mark.expires >= until else None
 
 
@@ -131,7 +131,7 @@ def _plan_closed(iptables: Iptables, params: Params, run_id: str) -> Plan:
         return mark.name == params["name"] and (run_id in (mark.run, EVERY) or not _lives(mark, now))
 
     removed = [(mark, rule) for mark, rule in found if goes(mark)]
-    others = {mark for mark, _ in found if not goes(mark) and mark.name == params["name"]}
+    others = {mark for mark, _rule in found if not goes(mark) and mark.name == params["name"]}
     stays = [
         f"{mark.at} stays forwarded by run {mark.run} of {mark.owner} until {_utc(mark.expires)}" for mark in others
     ]

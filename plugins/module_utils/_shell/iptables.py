@@ -103,7 +103,7 @@ class Iptables:
         """These very rules; what the watchdog was faster with is gone all the same. The forwarding ones go first."""
         for rule in sorted(gone, key=lambda rule: rule.chain != "PREROUTING"):
             done = self._shell.run(rule.command("-D"), check=False)
-            if done.status and rule in [there for _, there in self.ours()]:
+            if done.status and rule in [there for _mark, there in self.ours()]:
                 raise ShellError(f"a rule of ours cannot be removed: {rule}: {done.output.strip()}")
 
 

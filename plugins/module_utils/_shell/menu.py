@@ -51,7 +51,7 @@ class Menu:
 
     def enter(self) -> None:
         """Return when the shell's prompt is there."""
-        for _ in range(ATTEMPTS):
+        for _attempt in range(ATTEMPTS):
             asked = self._wait()
             if asked.kind == screens.SHELL:
                 return

@@ -89,8 +89,8 @@ def rules(mark: Mark, *, local: bool) -> list[Rule]:
     A DNAT rule alone lets nothing in where the policy drops. So whatever has come by this very forward is accepted, and
     nothing else that goes to the target.
     """
-    wan, _, port = mark.at.rpartition(":")
-    target, _, target_port = mark.to.rpartition(":")
+    wan, _colon, port = mark.at.rpartition(":")
+    target, _colon, target_port = mark.to.rpartition(":")
     comment = ("-m", "comment", "--comment", str(mark))
     by_address = wan[:1].isdigit()
     came = ("--ctorigdst", wan) if by_address else ()

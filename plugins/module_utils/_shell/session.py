@@ -106,8 +106,9 @@ class Shell:
         self._terminal.send("stty -echo -opost; unset HISTFILE; PS1=; PS2=\n")
         try:
             proof, status = self._carry_out('(printf "%s" "aGVsbG8=" | base64 -d)\n', mark, self._timeout)
-        except ShellError as error:
-            raise ShellError(f"behind the menu is no shell that answers: {error.problem}") from error
+        except ShellError as late:
+            late.advise("Behind the menu is no shell that answers.")
+            raise
         if status or proof != "hello":
             raise ShellError("the firewall's shell lacks stty or base64", screen=excerpt(proof, self._terminal.secrets))
 

@@ -46,6 +46,7 @@ def params(box: Box, **options: Any) -> dict[str, Any]:
         "masquerade": True,
         "lease": 3600,
         "interrupt_waf": False,
+        "method": "api",
         "run_id": "run1",
         "state": "present",
         **options,
