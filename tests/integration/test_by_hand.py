@@ -104,6 +104,7 @@ def test_without_the_forward_the_ca_refuses(fleet, play, tmp_path):
     assert fleet.ca.issued() == 0
 
 
+@pytest.mark.any_firmware
 def test_the_same_modules_on_a_jump_host(fleet, play, tmp_path):
     """delegate_to runs the real modules there; so the connection has to be given, or is taken from the inventory."""
     forward = {"target": fleet.responder, "target_port": fleet.responder_port}

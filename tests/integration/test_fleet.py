@@ -12,6 +12,8 @@ import pytest
 from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.held import have, wanted
 
+pytestmark = pytest.mark.any_firmware
+
 ACTION = "certfleet.sophos_xgs.xgs_cert_plan"
 # As somebody would write it who uses the module without the role.
 OPTIONS = {

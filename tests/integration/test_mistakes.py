@@ -41,6 +41,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.any_firmware
 def test_wrong_input_is_refused_before_any_request(make_fleet, play):
     firewalls = [{**firewall(number), "name": name} for number, name in enumerate(MISTAKES, 1)]
     fleet = make_fleet(firewalls, {})
@@ -54,6 +55,7 @@ def test_wrong_input_is_refused_before_any_request(make_fleet, play):
     assert not any(counters["requests"] for counters in fleet.counters().values())
 
 
+@pytest.mark.any_firmware
 def test_one_firewall_fails_and_the_others_do_not_notice(make_fleet, play):
     names = {"owa.example.com": "fw1", "two.example.com": "fw2", "four.example.com": "fw4", "five.example.com": "fw5"}
     rules = {1: OWA, 2: waf_rule("Two", "two.example.com"), 5: waf_rule("Five", "five.example.com")}
@@ -169,6 +171,7 @@ def test_the_port_is_closed_after_failed_validation(make_fleet, play):
     assert not [name for names in state["objects"].values() for name in names if name.startswith("certfleet")]
 
 
+@pytest.mark.any_firmware
 def test_a_failure_with_time_left_is_reported_and_does_not_fail_the_run(make_fleet, play):
     fleet = make_fleet([firewall(1, OWA)], {"owa.example.com": "fw1"})
     hosts = {"fw1": certificates(certificate("OWA", "owa.example.com", consumers=RULE))}

@@ -17,6 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.held import have, wanted
 
+pytestmark = pytest.mark.any_firmware
+
 CHECK = "certfleet.sophos_xgs.check"
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SCHEMA = json.loads((DOCS / "report.schema.json").read_text())

@@ -55,6 +55,7 @@ def test_the_roles_filters() -> None:
         "fleet_report",
         "renewal_table",
         "renewal_summary",
+        "renewal_news",
         "check_verdict",
     }
     assert set(renewal.FilterModule().filters()) == ours
