@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from lab.entries import certificate, certificates, firewall, waf_rule
 
 OWA = waf_rule("OWA rule", "owa.example.com")
