@@ -91,7 +91,7 @@ def test_the_execution_environment_gets_the_collection_and_what_it_needs(collect
     names = {
         re.split(r"[<>=\s]", line)[0] for line in found.read_text().splitlines() if line and not line.startswith("#")
     }
-    assert names == {"acme", "cryptography", "dnspython", "jmespath"}
+    assert names == {"acme", "cryptography", "dnspython", "jmespath", "paramiko"}
 
 
 # awx_setup.yml
