@@ -17,7 +17,7 @@ import typing as t
 
 from .._http_dates import http_date
 from .._libraries import urllib3
-from .._tls_probe import probe
+from .._tls_probe import Served, probe
 from .._watch import Watch
 from .errors import XgsConnectionError
 from .trust import Mistrust, digests, refused, unverifying_context, verifying_context
@@ -87,12 +87,18 @@ class Transport:
         """
         fields: list[tuple[str, t.Any]] = [("reqxml", document.decode())]
         fields += [("file", (file.name, file.content, "application/octet-stream")) for file in files]
+        failures = []
         for pool in self._pools():
             try:
                 return self._post(pool, fields, multipart=bool(files))
             except Mistrust as mistrust:
-                refusal = mistrust
-        raise self._refused(refusal)
+                failures.append(mistrust)
+        shown = self._shown()
+        if shown.fingerprint in self._pins:
+            # It is the one that is pinned, so the first handshake failed for another reason. "Sent", lest a read is not
+            # repeated for it.
+            raise _broken(failures[0].__cause__ or failures[0], self.endpoint, late=False)
+        raise refused(self.endpoint, failures[-1], bool(self._pins), shown)
 
     def check_trust(self) -> None:
         """Shake hands with nothing but the endpoint's own settings. Raises XgsConnectionError, with a remedy."""
@@ -104,7 +110,7 @@ class Transport:
                 verifying_context(endpoint.ca_path).wrap_socket(plain, server_hostname=endpoint.verified_name).close()
         except ssl.SSLError as error:
             if probe(endpoint.host, endpoint.port).fingerprint not in self._configured:
-                raise self._refused(Mistrust(error)) from error
+                raise refused(endpoint, Mistrust(error), bool(self._pins), self._shown()) from error
         except OSError as error:
             raise _no_connection(endpoint, str(error)) from error
 
@@ -112,10 +118,9 @@ class Transport:
         """Accept this certificate for the lifetime of this object; what was trusted before stays so."""
         self._pins |= digests(fingerprint)
 
-    def _refused(self, mistrust: Mistrust) -> XgsConnectionError:
+    def _shown(self) -> Served:
         endpoint = self.endpoint
-        shown = probe(endpoint.host, endpoint.port, endpoint.server_name, endpoint.connect_timeout)
-        return refused(endpoint, mistrust, bool(self._pins), shown)
+        return probe(endpoint.host, endpoint.port, endpoint.server_name, endpoint.connect_timeout)
 
     def _pools(self) -> t.Iterator[t.Any]:
         """The ways in which the certificate may be trusted, in the order of trial."""
@@ -214,7 +219,7 @@ def _pool_class() -> t.Any:
     return Pool
 
 
-def _broken(error: Exception, endpoint: Endpoint, *, late: bool) -> XgsConnectionError:
+def _broken(error: BaseException, endpoint: Endpoint, *, late: bool) -> XgsConnectionError:
     """What it means that an exchange came to no end. late: we ended it, since it took too long."""
     if isinstance(error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)):
         return _no_connection(endpoint, str(error.__cause__ or f"no answer within {endpoint.connect_timeout:g} s"))
@@ -224,7 +229,7 @@ def _broken(error: Exception, endpoint: Endpoint, *, late: bool) -> XgsConnectio
             remedy="The firewall may be busy; try again, or raise the option timeout.",
             sent=True,
         )
-    where = "TLS" if isinstance(error, urllib3.exceptions.SSLError) else "the exchange"
+    where = "TLS" if isinstance(error, (urllib3.exceptions.SSLError, ssl.SSLError)) else "the exchange"
     return XgsConnectionError(
         f"{endpoint} broke off {where}: {error}",
         remedy="Try again; if it stays so, look for what is between here and the firewall.",

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -131,3 +134,37 @@ def test_a_pin_added_later_is_none_of_the_settings(show: Callable[[Issued], Host
     transport.post(b"<Request/>")
     with pytest.raises(XgsConnectionError, match="not trusted"):
         transport.check_trust()
+
+
+def test_a_handshake_that_broke_off_is_no_mistrust(show: Callable[[Issued], Hostile]) -> None:
+    """Seen on a busy machine: told to pin what is pinned already, a user knows no more than before. A read goes on."""
+    issued = self_signed(NAME)
+    server = show(issued)
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
+
+        def serve() -> None:
+            broken, _client = listener.accept()
+            broken.recv(65536)
+            broken.close()
+            while True:
+                try:
+                    client = stack.enter_context(listener.accept()[0])
+                except OSError:
+                    return
+                behind = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                for here, there in ((client, behind), (behind, client)):
+                    threading.Thread(target=hand_on, args=(here, there), daemon=True).start()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        endpoint = Endpoint("127.0.0.1", listener.getsockname()[1], fingerprint=issued.fingerprint, timeout=10.0)
+        assert Firewall(Transport(endpoint), "admin", "secret", Impatient()).get("Zone") == []
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def hand_on(here: socket.socket, there: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := here.recv(65536):
+            there.sendall(data)
+        there.shutdown(socket.SHUT_WR)
