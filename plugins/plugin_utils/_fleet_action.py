@@ -19,13 +19,12 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ValidationResult
 
 from ..module_utils._errors import CertfleetError
+from ..module_utils._progress import some
 from ..module_utils._runner import Outcome, Params, failure_result, missing_libraries
 from ._controller_action import ControllerAction, Done, carry_out, named, refused, without_secrets
 from ._fleet_templates import FleetTemplates, HostTemplates
 
 GROUP = "group/certfleet.sophos_xgs.xgs"
-# How many hosts a warning names that concerns many.
-NAMED = 5
 Result = t.Dict[str, t.Any]
 Pending = t.Tuple[concurrent.futures.Future[Done], ValidationResult]
 
@@ -62,7 +61,7 @@ class FleetAction(ControllerAction):
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         for text, hosts_told in _by_text(ended).items():
-            self._display.warning(f"{_listed(hosts_told)}: {text}")
+            self._display.warning(f"{some(hosts_told)}: {text}")
         return {name: result for name, (result, _warnings) in ended.items()}
 
     def _begin(
@@ -103,10 +102,6 @@ def _by_text(ended: dict[str, Done]) -> dict[str, list[str]]:
         for text in warnings:
             found.setdefault(text, []).append(name)
     return found
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 class _Hosts:

@@ -36,7 +36,7 @@ class FleetTemplates:
     def __init__(self, templar: t.Any) -> None:
         self.templar = templar
         self.filled: dict[Key, t.Any] = {}
-        self._syntax = jinja2.Environment(autoescape=False)  # noqa: S701 it only parses
+        self._syntax = jinja2.Environment(autoescape=True)
         self._parsed: dict[str, nodes.Node | None] = {}
         self._names: dict[nodes.Node, list[str]] = {}
         # By identity; the containers are kept, lest another one gets it.
@@ -55,7 +55,7 @@ class FleetTemplates:
         return self._parsed[text]
 
     def names(self, node: nodes.Node) -> list[str]:
-        """All names in (a part of) a template."""
+        """All names in (a part of) a template but `omit`, which means the same everywhere."""
         if node not in self._names:
             self._names[node] = sorted({name.name for name in node.find_all(nodes.Name)} - {OMIT})
         return self._names[node]

@@ -124,7 +124,12 @@ class AcmeCa:
         registration = messages.NewRegistration.from_data(
             terms_of_service_agreed=True, external_account_binding=self._binding(key, directory)
         )
-        client.ClientV2(directory, net).new_account(registration)
+        try:
+            client.ClientV2(directory, net).new_account(registration)
+        except messages.Error as error:
+            # An answer too: Pebble was told to refuse so many, and the library tries but twice.
+            if error.code != "badNonce":
+                raise
 
     def __enter__(self) -> AcmeCa:
         return self.start()

@@ -28,6 +28,7 @@ CERTIFICATES = "/conf/certificate"
 CHAIN = "PREROUTING"
 RULE = "-p tcp --dport 80 -j DNAT --to-destination :8000"
 LOOP, CLIENT, CONFIG = "renew.sh", "acme.sh", "config.csv"
+_CONFIGS = tuple(f"{directory}/{CONFIG}" for directory in DIRECTORIES)
 # What the CA knows the account by, and what the loop went by.
 _WORTH_SAVING = {CONFIG, "account.key", "account.json", "account.conf", "ca.conf"}
 _SHELLS = {"sh", "ash", "bash", "dash", "busybox"}
@@ -199,13 +200,12 @@ def _root_writable(mounts: str) -> bool:
 
 def read_config_csv(shell: Shell) -> bytes:
     """The file as it is. Raises CertfleetError where there is none, or one in each directory."""
-    paths = [f"{directory}/{CONFIG}" for directory in DIRECTORIES]
-    there = [path for path in paths if not shell.run(f"[ -f {path} ]", check=False).status]
+    there = [path for path in _CONFIGS if not shell.run(f"[ -f {path} ]", check=False).status]
     if len(there) != 1:
         raise CertfleetError(
             f"the firewall has both {' and '.join(there)}"
             if there
-            else f"the firewall has no {' and no '.join(paths)}",
+            else f"the firewall has no {' and no '.join(_CONFIGS)}",
             remedy="Copy the right one to the control node, and give its path.",
             stage="shell",
         )
@@ -213,7 +213,7 @@ def read_config_csv(shell: Shell) -> bytes:
 
 
 def _certificates(shell: Shell, files: dict[str, list[str]]) -> tuple[str, ...]:
-    paths = [file for found in files.values() for file in found if file in {f"{each}/{CONFIG}" for each in DIRECTORIES}]
+    paths = [file for found in files.values() for file in found if file in _CONFIGS]
     configs = [read_config(shell.read_file(path)) for path in paths]
     return tuple(dict.fromkeys(each.written for config in configs for each in config.certificates if each.written))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import time
 import typing as t
 
 from .errors import ShellError
@@ -103,12 +102,6 @@ class Terminal:
         if len(self._text) > LIMIT:
             raise ShellError("the firewall's console does not stop sending", screen=self.excerpt())
         return not self.closed
-
-    def settle(self, quiet: float, most: float) -> None:
-        """Read on until nothing has come for `quiet` seconds, or for `most` seconds in all."""
-        end = time.monotonic() + most
-        while time.monotonic() < end and self.read(quiet):
-            pass
 
 
 __all__ = ("Terminal", "cleaned", "excerpt", "without")

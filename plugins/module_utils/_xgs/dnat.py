@@ -58,9 +58,7 @@ class Plan(Change):
 
 def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.datetime) -> Plan:
     """Open, or leave open what this run has open as wanted for half of the lease at least; clear away what is stale."""
-    own = {
-        name_of(rule): rule for rule in objects[RULE] if _is_of(mark_of(rule), lease.run) and _named(rule, wanted.name)
-    }
+    own = {name_of(rule): rule for rule in objects[RULE] if _is_own(rule, wanted.name, lease.run)}
     opened = next((mark.opened for rule in own.values() if (mark := mark_of(rule))), None)
     lease = dataclasses.replace(lease, opened=opened or lease.opened)
     parts = Parts(objects, wanted, lease.description)
@@ -98,9 +96,7 @@ def plan_absent(objects: Objects, name: str, run: str, now: datetime.datetime, *
     left: also what a playbook left open here that has ended.
     """
     named = [one for one in _all(objects) if mark_of(one) and _named(one, name)]
-    mine = [
-        one for one in named if _is_of(mark_of(one), run) or _over(one, now) or (left and _left(one)) or one.tag == NAT
-    ]
+    mine = [one for one in named if is_of(one, run) or _over(one, now) or (left and _left(one)) or one.tag == NAT]
     gone = _gone(objects, mine, [])
     others = [mark for rule in objects[RULE] if rule in named and rule not in gone and (mark := mark_of(rule))]
     return Plan(
@@ -152,8 +148,9 @@ def claims(firewall: Firewall, name: str) -> list[ET.Element]:
 
 
 def is_of(one: ET.Element, run: str) -> bool:
-    """Whether it bears the mark of this run."""
-    return _is_of(mark_of(one), run)
+    """Whether it bears the mark of this run; of any, for EVERY."""
+    mark = mark_of(one)
+    return mark is not None and run in (EVERY, mark.run)
 
 
 def mentions(rule: ET.Element) -> set[str]:
@@ -306,12 +303,8 @@ def _left(one: ET.Element) -> bool:
     return mark is not None and has_died(mark.owner, mark.run, windows_only=False)
 
 
-def _is_of(mark: Mark | None, run: str) -> bool:
-    return mark is not None and run in (EVERY, mark.run)
-
-
 def _is_own(one: ET.Element, name: str, run: str) -> bool:
-    return _is_of(mark_of(one), run) and _named(one, name)
+    return is_of(one, run) and _named(one, name)
 
 
 def _named(one: ET.Element, name: str) -> bool:

@@ -8,6 +8,7 @@ of its sessions have process ids of their own and end with it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -194,8 +195,9 @@ class Console:
 
 def _children(pid: int) -> list[int]:
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [int(child) for child in task.read_text().split()]
+    with contextlib.suppress(OSError):  # it may have ended meanwhile
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            found += [int(child) for child in task.read_text().split()]
     return found
 
 
