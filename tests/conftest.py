@@ -15,7 +15,7 @@ import pytest
 
 from emulator.personas import LATEST, PERSONAS
 from lab import collection
-from lab.console import Box
+from lab.console import Box, Httpd
 from lab.console import missing as no_console
 from lab.island import Island, NoIsland
 from lab.pebble import TOOLS, AcmeCa
@@ -120,6 +120,12 @@ def _fetch(what: str) -> None:
 def consoles() -> None:
     """Emulated consoles of firewalls behind SSH. Skips where there can be none; in CI they must run."""
     _must_be_had("an emulated console", no_console())
+
+
+@pytest.fixture(scope="session")
+def nginx_installed() -> None:
+    """A real web server to be had as lab.console.Httpd. Skips where there is none; in CI it must be had."""
+    _must_be_had("nginx", Httpd.fetch())
 
 
 @pytest.fixture(scope="module")

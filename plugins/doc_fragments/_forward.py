@@ -10,6 +10,17 @@ import textwrap
 from ._xgs import ModuleDocFragment as Xgs
 
 OPTIONS = r"""
+method:
+  description:
+    - V(api) has the firewall's XML API do it, with objects that the web admin console shows.
+    - V(iptables) logs in by SSH and inserts rules of its own into the kernel's tables, for firewalls whose API stays off. The vendor does not
+      support that. It takes one C(wan_host), which is an IPv4 address of the firewall or an interface, so that V(#Port2) means V(Port2);
+      C(target) may be V(127.0.0.1), which is the firewall itself. What it cannot honour it refuses. Whatever else answers on that port of that
+      address is interrupted meanwhile, so C(interrupt_waf) makes no difference. The lease is kept to the second by a process on the firewall,
+      and nothing outlives a restart.
+  type: str
+  choices: [api, iptables]
+  default: api
 name:
   description:
     - The names of the objects that make up the forward begin with it. At most 32 characters.

@@ -140,8 +140,29 @@ def judge(firewall: Firewall, wanted: t.Sequence[Wanted], advice: Advice, rules:
             existing = versions(certificate.name, stored)
             if not existing:
                 _check_absence(certificate.name, stored)
-            verdict = _judge(firewall, certificate, existing, advice, rules)
+            verdict = _with_firewall(firewall, _judge(certificate, existing, advice, rules), existing, advice, rules)
             verdicts.append(dataclasses.replace(verdict, remark=_overtaken(existing)))
+    return verdicts
+
+
+def judge_files(
+    read: t.Callable[[str], StoredCertificate], wanted: t.Sequence[Wanted], advice: Advice, rules: Rules
+) -> list[Verdict]:
+    """The same where certificates are files that are replaced in place: nobody has to be pointed at them.
+
+    read: gives what is there under a name, or raises CertfleetError.
+    """
+    verdicts = []
+    for certificate in wanted:
+        with stage("plan", certificate=certificate.name):
+            if certificate.consumers:
+                raise CertfleetError(
+                    "without the XML API nothing can be made to use it",
+                    remedy="Choose it in the web admin console where it shall be used, and leave consumers out.",
+                )
+            stored = read(certificate.name)
+            verdict = _judge(certificate, [stored] if stored.facts else [], advice, rules)
+            verdicts.append(dataclasses.replace(verdict, consumers=(stored.name,)))
     return verdicts
 
 
@@ -168,23 +189,27 @@ def _overtaken(existing: list[StoredCertificate]) -> str:
     )
 
 
-def _judge(
-    firewall: Firewall, wanted: Wanted, existing: list[StoredCertificate], advice: Advice, rules: Rules
-) -> Verdict:
+def _judge(wanted: Wanted, existing: list[StoredCertificate], advice: Advice, rules: Rules) -> Verdict:
+    """By the certificate alone."""
     current = _current(existing, origin_of(rules.directory_url, wanted.profile))
     if current is None or current.facts is None:
-        return _with_consumers(firewall, Verdict(wanted, RENEW, "the firewall does not have it yet", None), existing)
+        return Verdict(wanted, RENEW, "the firewall does not have it yet", None)
     foreign = _foreign(wanted, current, rules)
     reason = "forced" if rules.force else foreign or _difference(wanted, current)
     if reason:
-        verdict = Verdict(wanted, RENEW, reason, current, foreign=foreign is not None)
-        return _with_consumers(firewall, verdict, existing)
+        return Verdict(wanted, RENEW, reason, current, foreign=foreign is not None)
     window = advice.window(wanted.name, current.chain[0])
     # By the CA's clock, if it was asked.
-    now = advice.clock.now()
-    decision = decide(current.facts, window=window, now=now, period=rules.period)
-    verdict = Verdict(wanted, RENEW if decision.due else NOTHING, decision.reason, current, decision.renew_at)
-    fresh = now < current.facts.not_before + SETTLING
+    decision = decide(current.facts, window=window, now=advice.clock.now(), period=rules.period)
+    return Verdict(wanted, RENEW if decision.due else NOTHING, decision.reason, current, decision.renew_at)
+
+
+def _with_firewall(
+    firewall: Firewall, verdict: Verdict, existing: list[StoredCertificate], advice: Advice, rules: Rules
+) -> Verdict:
+    """Who uses it, and what is left of earlier versions; looked at where that may matter."""
+    facts = verdict.current.facts if verdict.current else None
+    fresh = facts is not None and advice.clock.now() < facts.not_before + SETTLING
     if verdict.action == RENEW or len(existing) > 1 or fresh:
         verdict = _with_consumers(firewall, verdict, existing)
     return _with_leftovers(firewall, verdict, existing, rules.keep) if fresh else verdict
@@ -252,4 +277,15 @@ def _with_leftovers(
     return dataclasses.replace(verdict, action=PRUNE, reason=f"nobody uses {gone} any more")
 
 
-__all__ = ("BIND", "NOTHING", "PRUNE", "RENEW", "Rules", "Verdict", "Wanted", "judge", "wanted_certificates")
+__all__ = (
+    "BIND",
+    "NOTHING",
+    "PRUNE",
+    "RENEW",
+    "Rules",
+    "Verdict",
+    "Wanted",
+    "judge",
+    "judge_files",
+    "wanted_certificates",
+)

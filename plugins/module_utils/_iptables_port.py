@@ -20,6 +20,7 @@ from ._shell.redirect import HERE, Mark, Rule, rules
 from ._shell.session import shell
 from ._ssh_options import ssh_endpoint_from
 from ._xgs.dnat import EVERY
+from ._xgs.forward import Forward
 from ._xgs.lease import utc
 from ._xgs.runs import has_died, this_owner
 from ._xgs_options import forward_from, run_id_from
@@ -54,16 +55,20 @@ class Plan:
 
 def run(params: Params, check_mode: bool) -> Outcome:
     """Raises CertfleetError."""
-    present = params["state"] == "present"
-    run_id = run_id_from(params)
-    for problem, remedy in _mistakes(params, present):
-        raise CertfleetError(problem, stage="plan", remedy=remedy)
-    with shell(ssh_endpoint_from(params)) as session, stage("open" if present else "close"):
+    state, run_id = params["state"], run_id_from(params)
+    check_name(params["name"])
+    forward = forward_from(params) if state == "present" else None
+    if forward:
+        check_forward(forward)
+    with shell(ssh_endpoint_from(params)) as session, stage("open" if forward else "close"):
         iptables = Iptables(session)
-        plan = _plan_present(iptables, params, run_id) if present else _plan_closed(iptables, params, run_id)
+        if forward:
+            plan = plan_present(iptables, forward, run_id)
+        else:
+            plan = plan_swept(iptables) if state == "swept" else plan_absent(iptables, params["name"], run_id)
         if not check_mode:
-            _apply(iptables, plan, params["lease"])
-    facts: dict[str, t.Any] = {} if params["state"] == "swept" else {"run_id": run_id}
+            apply(iptables, plan)
+    facts: dict[str, t.Any] = {} if state == "swept" else {"run_id": run_id}
     if plan.mark:
         opened = None if check_mode and plan.made else _utc(plan.mark.opened)
         until = None if check_mode and plan.made else _utc(plan.mark.expires)
@@ -72,15 +77,15 @@ def run(params: Params, check_mode: bool) -> Outcome:
     return Outcome(changed, {**facts, **plan.did()}, plan.before, plan.after, warnings=plan.warnings)
 
 
-def _apply(iptables: Iptables, plan: Plan, lease: int) -> None:
+def apply(iptables: Iptables, plan: Plan) -> None:
     """What is new comes first: so a forward that is prolonged is open all the while."""
     if plan.mark and plan.made:
-        iptables.open(plan.mark, plan.made, lease)
+        iptables.open(plan.mark, plan.made, plan.mark.expires - plan.mark.opened)
     iptables.remove([rule for _mark, rule in plan.removed])
 
 
-def _plan_present(iptables: Iptables, params: Params, run_id: str) -> Plan:
-    wanted = forward_from(params)
+def plan_present(iptables: Iptables, wanted: Forward, run_id: str) -> Plan:
+    """Open, or leave open what this run has open as wanted for half of the lease at least."""
     now, found = iptables.now(), iptables.ours()
     wan = wanted.wan_hosts[0].lstrip("#")
     own = iptables.addresses()
@@ -122,20 +127,22 @@ def _still_good(mine: Ours, wanted: Mark, made: list[Rule], until: int) -> Mark 
     return mark if mark.same_way(wanted) and chains[0] == chains[1] and mark.expires >= until else None
 
 
-def _plan_closed(iptables: Iptables, params: Params, run_id: str) -> Plan:
-    now, found = iptables.now(), iptables.ours()
+def plan_swept(iptables: Iptables) -> Plan:
+    """What is over goes, whatever its name."""
+    now = iptables.now()
+    return Plan([(mark, rule) for mark, rule in iptables.ours() if mark.expires <= now])
 
-    def goes(mark: Mark) -> bool:
-        if params["state"] == "swept":
-            return mark.expires <= now
-        return mark.name == params["name"] and (run_id in (mark.run, EVERY) or not _lives(mark, now))
 
-    removed = [(mark, rule) for mark, rule in found if goes(mark)]
-    others = {mark for mark, _rule in found if not goes(mark) and mark.name == params["name"]}
-    stays = [
-        f"{mark.at} stays forwarded by run {mark.run} of {mark.owner} until {_utc(mark.expires)}" for mark in others
-    ]
-    return Plan(removed, warnings=[] if params["state"] == "swept" else sorted(stays))
+def plan_absent(iptables: Iptables, name: str, run_id: str) -> Plan:
+    """What is of this run goes, or of a run that lives no more. The warnings tell what stays."""
+    now, named = iptables.now(), [(mark, rule) for mark, rule in iptables.ours() if mark.name == name]
+    gone = {mark for mark, _rule in named if run_id in (mark.run, EVERY) or not _lives(mark, now)}
+    stays = {
+        f"{mark.at} stays forwarded by run {mark.run} of {mark.owner} until {_utc(mark.expires)}"
+        for mark, _rule in named
+        if mark not in gone
+    }
+    return Plan([(mark, rule) for mark, rule in named if mark in gone], warnings=sorted(stays))
 
 
 def _lives(mark: Mark, now: int) -> bool:
@@ -157,13 +164,26 @@ def _must_be_there(iptables: Iptables, wan: str, own: set[str]) -> None:
         )
 
 
-def _mistakes(params: Params, present: bool) -> t.Iterator[tuple[str, str]]:
-    """What iptables cannot do, or not without doubt. Problem and remedy."""
-    if not NAME.fullmatch(params["name"]):
-        yield f"the name '{params['name']}' does not do for iptables", "Use up to 32 letters, digits, dots and dashes."
-    if not present:
-        return
-    wan = params["wan_host"]
+def check_name(name: str) -> None:
+    """Raises CertfleetError, stage "plan"."""
+    if not NAME.fullmatch(name):
+        raise CertfleetError(
+            f"the name '{name}' does not do for iptables",
+            stage="plan",
+            remedy="Use up to 32 letters, digits, dots and dashes.",
+        )
+
+
+def check_forward(forward: Forward) -> None:
+    """Refuse what iptables cannot do, or not without doubt. Raises CertfleetError, stage "plan"."""
+    check_name(forward.name)
+    for problem, remedy in _mistakes(forward):
+        raise CertfleetError(problem, stage="plan", remedy=remedy)
+
+
+def _mistakes(forward: Forward) -> t.Iterator[tuple[str, str]]:
+    """Problem and remedy."""
+    wan = forward.wan_hosts
     if len(wan) != 1:
         yield (
             "with method=iptables one wan_host is forwarded",
@@ -171,11 +191,11 @@ def _mistakes(params: Params, present: bool) -> t.Iterator[tuple[str, str]]:
         )
     if not all(is_address(one, 4) or INTERFACE.fullmatch(one.lstrip("#")) for one in wan):
         yield f"wan_host is {wan[0]}, of which iptables knows nothing", "Name an interface (Port2) or an IPv4 address."
-    if params["target6"]:
+    if forward.target6:
         yield "with method=iptables only IPv4 is forwarded", "Leave target6 out, or use method=api."
-    if params["zone"] != "LAN":
+    if forward.zone != "LAN":
         yield "zones mean nothing to iptables", "Leave zone out, or use method=api."
-    if params["target"] == HERE and params["target_port"] == params["wan_port"]:
+    if forward.target == HERE and forward.target_port == forward.port:
         yield "the port is led to itself", "Set target_port to where the responder on the firewall listens."
 
 
@@ -187,4 +207,4 @@ def _utc(seconds: int) -> str:
     return utc(datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc))
 
 
-__all__ = ("run",)
+__all__ = ("apply", "check_forward", "plan_absent", "plan_present", "run")

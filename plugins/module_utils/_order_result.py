@@ -11,11 +11,9 @@ import typing as t
 
 from ._acme.order import CertificateRequest, FailedCertificate, IssuedCertificate
 from ._foreseen import place
+from ._port_window import PortWindow
 from ._runner import failure_result
 from ._store import CHAIN, KEY, Store
-
-if t.TYPE_CHECKING:
-    from ._xgs.window import Window
 
 FILES = {"certificate_path": CHAIN, "private_key_path": KEY}
 
@@ -57,7 +55,7 @@ def entry(store: Store, result: IssuedCertificate | FailedCertificate, new: bool
     }
 
 
-def blame_lease(window: Window | None, results: t.Iterable[IssuedCertificate | FailedCertificate]) -> None:
+def blame_lease(window: PortWindow | None, results: t.Iterable[IssuedCertificate | FailedCertificate]) -> None:
     """What failed while the port was closed by its lease failed for that, whatever the CA says of it."""
     if window is None or not window.outlasted:
         return
@@ -68,7 +66,7 @@ def blame_lease(window: Window | None, results: t.Iterable[IssuedCertificate | F
         )
 
 
-def opening(window: Window | None) -> dict[str, t.Any] | None:
+def opening(window: PortWindow | None) -> dict[str, t.Any] | None:
     """From when to when the port was open (UTC), the writes it took, and who was without it; None where it was not.
 
     What was planned only (check mode) has no times.
@@ -80,12 +78,7 @@ def opening(window: Window | None) -> dict[str, t.Any] | None:
         return interrupts if window.interrupts else None
     times = {"opened_at": window.opened_at, "closed_at": window.closed_at}
     shown = {key: f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else None for key, time in times.items()}
-    return {**shown, "seconds": round(window.seconds, 1), "writes": window.firewall.writes, **interrupts}
+    return {**shown, "seconds": round(window.seconds, 1), "writes": window.writes, **interrupts}
 
 
-def told(window: Window | None) -> list[str]:
-    """Warnings: what a user should know of the opening, what the firewall remarked, and that its clock is off."""
-    return [*window.warnings, *window.firewall.remarks, *window.firewall.time.warnings] if window else []
-
-
-__all__ = ("blame_lease", "entry", "foreseen", "opening", "told")
+__all__ = ("blame_lease", "entry", "foreseen", "opening")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import itertools
 import os
 import typing as t
 
@@ -20,11 +21,10 @@ from ._caa import Issuer
 from ._dns import Resolver
 from ._errors import CertfleetError, stage
 from ._names import is_address
+from ._port_window import PortWindow
 from ._preflight import PROBE_CHOICES, WARNING, Expected, Opening, Place, Preflight, Probe
 from ._progress import some, tell
 from ._runner import Params
-from ._xgs.hosts import host_address
-from ._xgs.window import Window
 
 
 def preflight_spec() -> dict[str, t.Any]:
@@ -73,7 +73,7 @@ class Examined:
         return [str(finding) for finding in found if finding.severity == WARNING]
 
 
-def examined(requests: t.Sequence[CertificateRequest], params: Params, window: Window | None) -> Examined:
+def examined(requests: t.Sequence[CertificateRequest], params: Params, window: PortWindow | None) -> Examined:
     """The requests after the preflight, if it is wanted and there are any.
 
     Raises CertfleetError (stage "plan" or "preflight") when it cannot be made.
@@ -85,7 +85,7 @@ def _names(requests: t.Iterable[CertificateRequest]) -> list[str]:
     return [domain for request in requests for domain in request.domains]
 
 
-def _preflight(params: Params, window: Window | None) -> Preflight:
+def _preflight(params: Params, window: PortWindow | None) -> Preflight:
     """Asks the CA's directory and, where no addresses are given, the firewall."""
     options = params["preflight"]
     resolver = Resolver(options["resolvers"])
@@ -95,23 +95,23 @@ def _preflight(params: Params, window: Window | None) -> Preflight:
     return Preflight(resolver, expected, _issuer(params), probe, place=_place(params, window))
 
 
-def _place(params: Params, window: Window | None) -> Place | None:
+def _place(params: Params, window: PortWindow | None) -> Place | None:
     """None where the task itself answers, or nobody knows for which account: in check mode there may be no key."""
     path = params["account_key_path"]
-    if window is None or params["listen"] or (path and not os.path.exists(path)):
+    if window is None or window.answers_itself or params["listen"] or (path and not os.path.exists(path)):
         return None
     forward, ours = window.forward, thumbprint(client_from(params).account_key)
     addresses = tuple(address for address in (forward.target, forward.target6) if address)
     return Place(params["preflight"]["responder"], addresses, forward.target_port, ours)
 
 
-def _expected(addresses: t.Sequence[str], window: Window | None) -> Expected:
+def _expected(addresses: t.Sequence[str], window: PortWindow | None) -> Expected:
     if addresses:
         return Expected(tuple(map(_address, addresses)), certain=True)
     with stage("preflight"):
         hosts = window.forward.wan_hosts if window else ()
-        found = [host if is_address(host) else host_address(window.firewall, host) for host in hosts if window]
-    return Expected(tuple(_address(address) for address in found if address))
+        found = [[host] if is_address(host) else window.addresses(host) for host in hosts if window]
+    return Expected(tuple(map(_address, itertools.chain(*found))))
 
 
 def _address(text: str) -> str:

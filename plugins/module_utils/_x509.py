@@ -126,6 +126,10 @@ def key_type(public_key: t.Any) -> str:
     return type(public_key).__name__.lower().replace("publickey", "").strip("_")
 
 
+def pem(cert: x509.Certificate) -> bytes:
+    return cert.public_bytes(serialization.Encoding.PEM)
+
+
 def issued_by(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether the issuer's name stands in the certificate and its key made the signature."""
     try:
@@ -322,6 +326,7 @@ __all__ = (
     "load_csr",
     "load_private_key",
     "make_csr",
+    "pem",
     "private_key_pem",
     "self_signed",
     "shown_name",

@@ -21,6 +21,8 @@ from ._xgs.transport import Endpoint, Transport
 
 # The firewall takes 50 characters for a schedule (API document); the lease's times are appended.
 NAME = re.compile(r"[^#,\s]([^,]{0,30}[^,\s])?")
+ENDS = ("absent", "stopped")
+API, IPTABLES = "api", "iptables"
 RUN_ID = re.compile(r"[A-Za-z0-9]{1,23}")
 
 
@@ -48,6 +50,7 @@ def xgs_spec() -> dict[str, dict[str, t.Any]]:
 def forward_spec() -> dict[str, dict[str, t.Any]]:
     """What xgs_dnat_port forwards; goes with the documentation fragment _forward."""
     return {
+        "method": {"type": "str", "choices": [API, IPTABLES], "default": API},
         "name": {"type": "str", "default": "certfleet-http01"},
         "target": {"type": "str"},
         "target6": {"type": "str"},
@@ -65,11 +68,12 @@ def run_id_from(params: Params) -> str:
     """Raises CertfleetError (stage "plan") when it does not do for names of the firewall's objects."""
     if not params["run_id"]:
         return playbook_run()
-    if not RUN_ID.fullmatch(params["run_id"]) and (params["run_id"], params["state"]) != (EVERY, "absent"):
+    everybody = params["run_id"] == EVERY and params["state"] in ENDS
+    if not RUN_ID.fullmatch(params["run_id"]) and not everybody:
         raise CertfleetError(
             f"the run_id is '{params['run_id']}'",
             stage="plan",
-            remedy="Use up to 23 letters and digits; with state=absent also *.",
+            remedy=f"Use up to 23 letters and digits; with state={' or '.join(ENDS)} also *.",
         )
     return str(params["run_id"])
 
@@ -161,4 +165,4 @@ def _mistakes(params: Params) -> t.Iterator[tuple[str, str]]:
             yield f"{option} is {params[option]}", "Use a number from 1 to 65535."
 
 
-__all__ = ("firewall_from", "forward_from", "forward_spec", "run_id_from", "xgs_spec")
+__all__ = ("API", "IPTABLES", "firewall_from", "forward_from", "forward_spec", "run_id_from", "xgs_spec")

@@ -103,6 +103,7 @@ extends_documentation_fragment:
   - certfleet.sophos_xgs._acme
   - certfleet.sophos_xgs._forward.connected_window
   - certfleet.sophos_xgs._preflight
+  - certfleet.sophos_xgs._ssh
   - certfleet.sophos_xgs._attributes
   - certfleet.sophos_xgs._attributes.actiongroup_acme
 attributes:
@@ -250,20 +251,24 @@ from ..module_utils._acme.orders import CertificateRequest, FailedCertificate, I
 from ..module_utils._acme.revalidation import forget_validations
 from ..module_utils._acme_options import acme_spec, certificate_spec, client_from, requests_from
 from ..module_utils._errors import CertfleetError, joined, stage
-from ..module_utils._order_result import blame_lease, entry, foreseen, opening, told
+from ..module_utils._order_result import blame_lease, entry, foreseen, opening
+from ..module_utils._port_window import PortWindow
 from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._responder_thread import Listener
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
+from ..module_utils._shell_window import ShellWindow
 from ..module_utils._signals import Interrupted, orderly_end
+from ..module_utils._ssh_options import ssh_endpoint_from, ssh_spec
 from ..module_utils._store import Store
 from ..module_utils._xgs.window import Window
-from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
+from ..module_utils._xgs_options import IPTABLES, firewall_from, forward_from, forward_spec, xgs_spec
 
 MOST_AT_ONCE = 32
 
 ARGUMENTS = Arguments(
     spec={
         **acme_spec(),
+        **ssh_spec(),
         "certificates": {
             "type": "list",
             "elements": "dict",
@@ -284,13 +289,14 @@ ARGUMENTS = Arguments(
         "revalidate": {"type": "bool", "default": False},
     },
     connection="port_forward",
+    ssh="ssh",
 )
 
 
 def run(params: Params, check_mode: bool) -> Outcome:
     requests = requests_from(params["certificates"])
     _check(params)
-    window = _window(params["port_forward"])
+    window = _window(params)
     listener = Listener(params["listen"]) if params["listen"] else None
     with stage("order"):
         store = Store(params["output_dir"], params["acme_directory"])
@@ -311,7 +317,7 @@ def run(params: Params, check_mode: bool) -> Outcome:
     # An order that a killed run left needs no window any more, where it had come so far.
     left = window.sweep() if window and len(errors) < len(results) else None
     warnings = [f"{name}: {text}" for name, result in results.items() for text in getattr(result, "warnings", ())]
-    warnings += told(window)
+    warnings += window.told if window else []
     return Outcome(
         any(each["changed"] for each in entries),
         facts,
@@ -331,7 +337,7 @@ def _found(store: Store, requests: list[CertificateRequest], params: Params) -> 
 
 
 def _obtain(
-    store: Store, checked: Examined, window: Window | None, listener: Listener | None, params: Params
+    store: Store, checked: Examined, window: PortWindow | None, listener: Listener | None, params: Params
 ) -> ObtainResult:
     with stage("account"):
         client = client_from(params)
@@ -366,8 +372,16 @@ def _check(params: Params) -> None:
         )
 
 
-def _window(options: Params | None) -> Window | None:
-    return Window(firewall_from(options), forward_from(options)) if options is not None else None
+def _window(params: Params) -> PortWindow | None:
+    options = params["port_forward"]
+    if options is None:
+        return None
+    if options["method"] == IPTABLES:
+        # Asked for when it is opened: in check mode there may be no account yet.
+        return ShellWindow(
+            ssh_endpoint_from(params), forward_from(options), lambda: thumbprint(client_from(params).account_key)
+        )
+    return Window(firewall_from(options), forward_from(options))
 
 
 def _answering(listener: Listener | None, client: AcmeClient) -> t.ContextManager[None]:
@@ -382,7 +396,7 @@ def _find_account(client: AcmeClient, params: Params) -> None:
             ensure_account(client, contact=[], terms_agreed=False, only_existing=True)
 
 
-def _predict(store: Store, requests: list[CertificateRequest], window: Window | None, params: Params) -> Outcome:
+def _predict(store: Store, requests: list[CertificateRequest], window: PortWindow | None, params: Params) -> Outcome:
     """Check mode: what would be ordered, and what would be opened on the firewall meanwhile."""
     found = _found(store, requests, params)
     checked = examined([request for request in requests if request.name not in found], params, window)
@@ -397,7 +411,7 @@ def _predict(store: Store, requests: list[CertificateRequest], window: Window | 
     ]
     facts = {"certificates": entries, "window": opening(window), **checked.facts}
     failure = joined([result.error for result in checked.refused.values()])
-    warnings = checked.warnings + told(window)
+    warnings = checked.warnings + (window.told if window else [])
     return Outcome(bool(checked.sound), facts, {}, after if checked.sound else {}, warnings=warnings, failure=failure)
 
 

@@ -72,6 +72,19 @@ options:
         description: Something the role does. Here it makes no difference.
         type: bool
         default: false
+  method:
+    description:
+      - How the firewall is asked. V(api) reads its certificate objects by the XML API.
+      - V(ssh) is for firewalls whose API stays off, and M(certfleet.sophos_xgs.onbox_cert). It reads the files of that name on the firewall's disk.
+        They have to be there, nothing else can be made to use them, and nothing tells which CA or profile they are from.
+    type: str
+    choices: [api, ssh]
+    default: api
+  directory:
+    description:
+      - With O(method=ssh), the folder on the firewall that has the certificates.
+    type: str
+    default: /conf/certificate
   acme_directory:
     description: URL of the CA's ACME directory.
     type: str
@@ -120,6 +133,7 @@ options:
     type: path
 extends_documentation_fragment:
   - certfleet.sophos_xgs._xgs
+  - certfleet.sophos_xgs._ssh
   - certfleet.sophos_xgs._forward.window
   - certfleet.sophos_xgs._attributes
   - certfleet.sophos_xgs._attributes.actiongroup_xgs
@@ -227,11 +241,15 @@ import typing as t
 from ..module_utils._acme.advice import Advice
 from ..module_utils._acme.transport import Transport
 from ..module_utils._acme_options import certificate_spec
-from ..module_utils._due import NOTHING, RENEW, Rules, judge, wanted_certificates
+from ..module_utils._due import NOTHING, RENEW, Rules, Verdict, Wanted, judge, judge_files, wanted_certificates
 from ..module_utils._errors import CertfleetError, stage
+from ..module_utils._iptables_port import check_forward
+from ..module_utils._onbox.certificate import DIRECTORY, CertificateFiles
 from ..module_utils._runner import Arguments, Outcome, Params, env_fallback, run_module
+from ..module_utils._shell.session import shell
+from ..module_utils._ssh_options import ssh_endpoint_from, ssh_spec
 from ..module_utils._xgs.rights import OPENED, UPLOADED, check_rights
-from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, xgs_spec
+from ..module_utils._xgs_options import IPTABLES, firewall_from, forward_from, forward_spec, xgs_spec
 
 # Options that say for which hosts; the others say what, for each of them.
 FLEET_SPEC: dict[str, dict[str, t.Any]] = {
@@ -242,6 +260,9 @@ FLEET_SPEC: dict[str, dict[str, t.Any]] = {
 ARGUMENTS = Arguments(
     spec={
         **xgs_spec(),
+        **ssh_spec(),
+        "method": {"type": "str", "choices": ["api", "ssh"], "default": "api"},
+        "directory": {"type": "str", "default": DIRECTORY},
         "certificates": {
             "type": "list",
             "elements": "dict",
@@ -262,6 +283,7 @@ ARGUMENTS = Arguments(
     },
     required_one_of=(("certificates", "hosts"),),
     connection="",
+    ssh="ssh",
 )
 
 
@@ -296,14 +318,13 @@ def plan(params: Params, check_mode: bool, ca: Transport) -> Outcome:
                     remedy="Set state_dir (in the role: xgs_letsencrypt_state_dir) to a directory that stays.",
                 )
         if params["port_forward"] is not None:
-            forward_from(params["port_forward"])
-        firewall = firewall_from(params)
+            forward = forward_from(params["port_forward"])
+            if params["port_forward"]["method"] == IPTABLES:
+                check_forward(forward)
         period = datetime.timedelta(hours=params["period"])
         rules = Rules(params["acme_directory"], period, params["force"], params["keep"])
         advice = Advice(ca, params["acme_directory"], params["state_dir"])
-        verdicts = judge(firewall, wanted, advice, rules)
-        if any(verdict.action == RENEW for verdict in verdicts):
-            check_rights(firewall, UPLOADED if params["port_forward"] is None else (*OPENED, *UPLOADED))
+        verdicts = (_by_ssh if params["method"] == "ssh" else _by_api)(params, wanted, advice, rules)
     if not check_mode:
         advice.keep()
     now = ca.clock.now()
@@ -313,6 +334,21 @@ def plan(params: Params, check_mode: bool, ca: Transport) -> Outcome:
     }
     remarks = [verdict.remark for verdict in verdicts if verdict.remark]
     return Outcome(False, facts, warnings=[*advice.warnings, *remarks])
+
+
+def _by_api(params: Params, wanted: list[Wanted], advice: Advice, rules: Rules) -> list[Verdict]:
+    firewall = firewall_from(params)
+    verdicts = judge(firewall, wanted, advice, rules)
+    if any(verdict.action == RENEW for verdict in verdicts):
+        check_rights(firewall, UPLOADED if params["port_forward"] is None else (*OPENED, *UPLOADED))
+    return verdicts
+
+
+def _by_ssh(params: Params, wanted: list[Wanted], advice: Advice, rules: Rules) -> list[Verdict]:
+    with shell(ssh_endpoint_from(params)) as session:
+        return judge_files(
+            lambda name: CertificateFiles(name, params["directory"]).read(session), wanted, advice, rules
+        )
 
 
 def main() -> None:

@@ -23,27 +23,6 @@ options:
       - Name of the certificate without the version; letters, digits, V(_), V(.) and V(-), 32 characters at the most.
     type: str
     required: true
-  certificate_path:
-    description:
-      - File with the certificate followed by its chain, PEM. This or O(certificate_content) is required for O(state=present).
-    type: path
-  certificate_content:
-    description:
-      - The same as text.
-    type: str
-  private_key_path:
-    description:
-      - File with the private key, PEM (PKCS#8 or PKCS#1). This or O(private_key_content) is required for O(state=present).
-      - The firewall takes no key file whose name does not end in C(.key); whatever this one is called, it is sent so.
-    type: path
-  private_key_content:
-    description:
-      - The same as text, for instance from a vault.
-    type: str
-  private_key_passphrase:
-    description:
-      - Opens an encrypted key. The key is decrypted here; the passphrase is not sent.
-    type: str
   acme_directory:
     description:
       - URL of the ACME directory that the certificate comes from. The last four digits of the object's name tell it then, so that
@@ -103,6 +82,7 @@ options:
     default: present
 extends_documentation_fragment:
   - certfleet.sophos_xgs._xgs
+  - certfleet.sophos_xgs._material
   - certfleet.sophos_xgs._attributes
   - certfleet.sophos_xgs._attributes.actiongroup_xgs
 attributes:
@@ -181,12 +161,18 @@ in_use:
 """
 
 import datetime
-import os
-from pathlib import Path
 
 from ..module_utils import _x509
 from ..module_utils._errors import CertfleetError, stage
-from ..module_utils._foreseen import is_foreseen
+from ..module_utils._material import (
+    ONE_OF_EACH,
+    Material,
+    absent_files,
+    material_from,
+    material_spec,
+    needed_if,
+    told_of,
+)
 from ..module_utils._names import normalise_domains
 from ..module_utils._progress import tell
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
@@ -197,7 +183,7 @@ from ..module_utils._xgs.consumers import check_names, read_consumers
 from ..module_utils._xgs.errors import XgsApiError
 from ..module_utils._xgs.pruning import Users, plan_prune, read_users, remove, with_newest
 from ..module_utils._xgs.rights import check_rights, parts_of
-from ..module_utils._xgs.uploads import Material, check_uploaded, plan_replacement, plan_upload, stored_under
+from ..module_utils._xgs.uploads import check_uploaded, plan_replacement, plan_upload, stored_under
 from ..module_utils._xgs_options import firewall_from, xgs_spec
 
 # As long as the first certificates of most CAs: whoever has none by then needs to look.
@@ -207,11 +193,7 @@ ARGUMENTS = Arguments(
     spec={
         **xgs_spec(),
         "name": {"type": "str", "required": True},
-        "certificate_path": {"type": "path"},
-        "certificate_content": {"type": "str"},
-        "private_key_path": {"type": "path"},
-        "private_key_content": {"type": "str", "no_log": True},
-        "private_key_passphrase": {"type": "str", "no_log": True},
+        **material_spec(),
         "acme_directory": {"type": "str"},
         "profile": {"type": "str"},
         "replace": {"type": "str"},
@@ -227,12 +209,8 @@ ARGUMENTS = Arguments(
         },
         "state": {"type": "str", "choices": ["present", "absent", "provisional"], "default": "present"},
     },
-    mutually_exclusive=(("certificate_path", "certificate_content"), ("private_key_path", "private_key_content")),
-    required_if=(
-        ("state", "present", ("certificate_path", "certificate_content"), True),
-        ("state", "present", ("private_key_path", "private_key_content"), True),
-        ("state", "provisional", ("domains",)),
-    ),
+    mutually_exclusive=ONE_OF_EACH,
+    required_if=(*needed_if("state", "present"), ("state", "provisional", ("domains",))),
     connection="",
 )
 
@@ -245,10 +223,10 @@ def run(params: Params, check_mode: bool) -> Outcome:
 
 
 def _present(params: Params, check_mode: bool) -> Outcome:
-    missing = [path for path in _paths(params) if not os.path.exists(path)] if check_mode else []
+    missing = absent_files(params) if check_mode else []
     if missing:
         return _foreseen(params, missing)
-    material = _material(params)
+    material = material_from(params)
     firewall = firewall_from(params)
     stored = read_certificates(firewall)
     if params["replace"]:
@@ -265,22 +243,17 @@ def _present(params: Params, check_mode: bool) -> Outcome:
     return _outcome(firewall, version, material.facts, change)
 
 
-def _paths(params: Params) -> list[str]:
-    return [path for option in ("certificate_path", "private_key_path") if (path := params[option])]
-
-
 def _foreseen(params: Params, missing: list[str]) -> Outcome:
     """Check mode before the certificate is there: that it would be uploaded is all that can be known."""
     stored = read_certificates(firewall_from(params))
     before = stored_under(params["replace"], stored).as_dict() if params["replace"] else None
     name = params["replace"] or params["name"] + UNISSUED
-    unsaid = [path for path in missing if not is_foreseen(path)]
     return Outcome(
         True,
         {"certificate": name, **dict.fromkeys(("fingerprint", "not_after", "self_signed", "lifetime_days"))},
         {"certificate": before},
         {"certificate": {"name": name, "not there yet": missing}},
-        warnings=[f"{path} is not there: check mode takes it that an earlier task would make it." for path in unsaid],
+        warnings=told_of(missing),
     )
 
 
@@ -301,36 +274,6 @@ def _provisional(params: Params, check_mode: bool) -> Outcome:
     if not check_mode:
         _apply(firewall, name, material, change)
     return _outcome(firewall, name, material.facts, change)
-
-
-def _material(params: Params) -> Material:
-    """Read and compared, before anything is asked of the firewall."""
-    chain = _x509.load_certificates(_content(params, "certificate"))
-    key = _x509.load_private_key(_content(params, "private_key"), params["private_key_passphrase"])
-    if not chain or not _x509.key_matches(chain[0], key):
-        raise CertfleetError(
-            f"the key{_of(params, 'private_key')} does not belong to the certificate{_of(params, 'certificate')}",
-            remedy="Nothing was sent. Give the key that the certificate was requested with; the certificate comes"
-            " first, its chain after it.",
-        )
-    _x509.check_chain(chain)
-    return Material(chain, _x509.private_key_pem(key))
-
-
-def _content(params: Params, option: str) -> bytes:
-    path = params[f"{option}_path"]
-    if path is None:
-        return str(params[f"{option}_content"]).encode()
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise CertfleetError(
-            f"{path} cannot be read: {error.strerror}", remedy="Is it there, on the host that this runs on?"
-        ) from error
-
-
-def _of(params: Params, option: str) -> str:
-    return f" in {params[f'{option}_path']}" if params[f"{option}_path"] else ""
 
 
 def _replace(firewall: Firewall, name: str, material: Material, change: Change, check_mode: bool) -> None:

@@ -20,17 +20,6 @@ description:
   - An opening that the firewall refuses midway takes back what it made.
   - Several runs may have the same port open at a time, each with a firewall rule and a lease of its own. It closes with the last of them.
 options:
-  method:
-    description:
-      - V(api) has the firewall's XML API do it, with objects that the web admin console shows.
-      - V(iptables) logs in by SSH and inserts rules of its own into the kernel's tables, for firewalls whose API stays off. The vendor does not
-        support that. It takes one O(wan_host), which is an IPv4 address of the firewall or an interface, so that V(#Port2) means V(Port2);
-        O(target) may be V(127.0.0.1), which is the firewall itself. What it cannot honour it refuses. Whatever else answers on that port of that
-        address is interrupted meanwhile, so O(interrupt_waf) makes no difference. The lease is kept to the second by a process on the firewall,
-        and nothing outlives a restart.
-    type: str
-    choices: [api, iptables]
-    default: api
   state:
     description:
       - V(present) opens, and clears away what other runs left behind and whose lease is over.
@@ -151,14 +140,13 @@ from ..module_utils._xgs.errors import XgsApiError
 from ..module_utils._xgs.lease import utc
 from ..module_utils._xgs.objects import Objects
 from ..module_utils._xgs.window import Window, explained, send_all
-from ..module_utils._xgs_options import firewall_from, forward_from, forward_spec, run_id_from, xgs_spec
+from ..module_utils._xgs_options import IPTABLES, firewall_from, forward_from, forward_spec, run_id_from, xgs_spec
 
 ARGUMENTS = Arguments(
     spec={
         **xgs_spec(),
         **ssh_spec(),
         **forward_spec(),
-        "method": {"type": "str", "choices": ["api", "iptables"], "default": "api"},
         "run_id": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent", "swept"], "default": "present"},
     },
@@ -168,7 +156,7 @@ ARGUMENTS = Arguments(
 
 
 def run(params: Params, check_mode: bool) -> Outcome:
-    if params["method"] == "iptables":
+    if params["method"] == IPTABLES:
         return _iptables_port.run(params, check_mode)
     firewall = firewall_from(params)
     if params["state"] == "present":

@@ -7,8 +7,10 @@ from __future__ import annotations
 import pytest
 
 from lab.console.box import LAN, WAN
+from lab.console.httpd import Httpd
 from lab.console.server import PASSWORD
 from lab.pebble import AcmeCa
+from lab.processes import wait_until
 
 pytestmark = pytest.mark.any_firmware
 CONTROL = "198.19.1.200"
@@ -95,3 +97,96 @@ def test_a_ca_validates_through_it(shell_box, run, firmware, tmp_path):
         run(tasks).check()
         assert ca.issued() == 1
     assert (shell_box.seen(), shell_box.rules()) == ("silent", before)
+
+
+@pytest.fixture
+def site(shell_box, nginx_installed, tmp_path):
+    """A site on the firewall, whose certificate is a file."""
+    where = {"address": WAN, "port": 443, "machine": shell_box.itself, "connect": shell_box.plane.control.connect}
+    with Httpd(shell_box.console, tmp_path / "httpd", {"OWA": [NAME]}, **where) as httpd:
+        yield httpd
+
+
+@pytest.fixture
+def renew(shell_box, site, playbook, tmp_path):
+    """The role for a firewall of which nothing but its SSH login is known."""
+    known = {
+        "ansible_host": LAN,
+        "xgs_ssh_password": PASSWORD,
+        "xgs_ssh_fingerprint": shell_box.console.fingerprint,
+        "xgs_letsencrypt_method": "ssh",
+        "xgs_letsencrypt_account_key_path": str(tmp_path / "account.pem"),
+        "xgs_letsencrypt_certificates": [{"name": "OWA", "domains": [NAME]}],
+        "xgs_letsencrypt_wan_host": [WAN],
+        "xgs_letsencrypt_responder_address": "127.0.0.1",
+        "xgs_letsencrypt_responder_port": 28080,
+        "xgs_letsencrypt_responder_managed": False,
+        "xgs_letsencrypt_onbox_directory": str(site.certificates),
+        "xgs_letsencrypt_verify_address": WAN,
+        "xgs_letsencrypt_verify_timeout": 5,
+        "xgs_letsencrypt_alarm_days": 0,
+    }
+
+    def once(ca, *flags, name="renew", **variables):
+        ours = {"xgs_letsencrypt_directory": ca.directory_url, "xgs_letsencrypt_directory_ca_path": ca.ca_file}
+        return playbook(
+            f"certfleet.sophos_xgs.{name}",
+            inventory={"xgs": {"hosts": {"fw1": {**known, **ours, **variables}}}},
+            machine=shell_box.plane.control,
+            flags=flags,
+            verbosity=3,
+        )
+
+    return once
+
+
+@pytest.fixture
+def ca(shell_box, tmp_path):
+    with AcmeCa(tmp_path / "ca", machine=shell_box.plane.outside, http_port=80) as made:
+        made.add_a(NAME, WAN)
+        yield made
+
+
+def left(box):
+    return [line for line in box.console.processes() if "python" in line or "watching" in line]
+
+
+def test_the_whole_renewal_by_ssh(shell_box, site, renew, ca, firmware):
+    """The responder on the firewall, the port by iptables, the certificate as a file; and nothing left of all that."""
+    rules, files = shell_box.rules(), site.files()
+    first = site.shown(NAME, ca.root_pem())
+
+    foreseen = renew(ca, "--check").check()
+    assert "would be renewed" in foreseen.stdout
+    assert (ca.issued(), site.files(), shell_box.rules()) == (0, files, rules)
+
+    rehearsed = renew(ca, name="rehearse", xgs_letsencrypt_staging_directory=ca.directory_url).check()
+    assert f"validated: {NAME}" in rehearsed.stdout
+    assert (ca.issued(), site.files(), shell_box.rules()) == (1, files, rules)
+
+    done = renew(ca).check()
+    shown = site.shown(NAME, ca.root_pem())
+    assert (ca.issued(), shown.trusted) == (2, True)
+    assert shown.fingerprint != first.fingerprint
+    assert f"{WAN}:443 for {NAME}" in done.stdout
+    assert (shell_box.seen(), shell_box.rules()) == ("silent", rules)
+    wait_until(lambda: not left(shell_box), 10, lambda: f"still there: {left(shell_box)}")
+    assert PASSWORD not in done.stdout + done.stderr
+
+    after = site.files()
+    again = renew(ca).check()
+    assert (again.changed, ca.issued(), site.files()) == (0, 2, after)
+
+
+def test_a_certificate_that_is_not_served_by_ssh(shell_box, site, renew, ca, firmware):
+    """The web server does not read it: the one of before is put back, and the next run installs what was issued."""
+    rules, files, first = shell_box.rules(), site.files(), site.shown(NAME, ca.root_pem())
+    state = {"xgs_letsencrypt_state_dir": str(site.certificates.parent / "state")}
+    failed = renew(ca, xgs_letsencrypt_onbox_reload="true", xgs_letsencrypt_alarm_days=400, **state)
+    assert "the new certificate is not served 5 s after" in failed.stdout
+    assert "The files of before are in place" in failed.stdout
+    assert {path: site.files()[path] for path in files} == files
+    assert site.shown(NAME, ca.root_pem()).fingerprint == first.fingerprint
+    assert shell_box.rules() == rules
+    renew(ca, **state).check()
+    assert (site.shown(NAME, ca.root_pem()).trusted, ca.issued()) == (True, 1)

@@ -18,6 +18,10 @@ class ShellError(CertfleetError):
         super().__init__(shown, remedy=remedy, stage="shell", details={"screen": screen} if screen else None)
 
 
+class LoginRefused(ShellError):
+    """Not to be tried again: that may lock the account."""
+
+
 class CommandFailed(ShellError):
     """A command in the shell had another exit status than 0. status: that."""
 
@@ -26,4 +30,4 @@ class CommandFailed(ShellError):
         self.status = status
 
 
-__all__ = ("CommandFailed", "ShellError")
+__all__ = ("CommandFailed", "LoginRefused", "ShellError")

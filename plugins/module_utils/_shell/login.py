@@ -17,7 +17,7 @@ import typing as t
 
 from .._clock import Deadline
 from .endpoint import Endpoint
-from .errors import ShellError
+from .errors import LoginRefused, ShellError
 
 if t.TYPE_CHECKING:
     import paramiko
@@ -148,7 +148,7 @@ def _told(endpoint: Endpoint, error: BaseException, library: t.Any) -> ShellErro
             " between. Then take the old line out of the file of known hosts.",
         )
     if isinstance(error, library.AuthenticationException):
-        return ShellError(
+        return LoginRefused(
             f"{endpoint} was refused: {error}",
             remedy="Look at the account's password or key (Administration > Device access). It was not tried twice.",
         )

@@ -8,24 +8,19 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import typing as t
 import xml.etree.ElementTree as ET
 
-from .._clock import Deadline
 from .._errors import CertfleetError
+from .._handshakes import shown, tries, wait_for
 from .._progress import tell
-from .._tls_probe import Served, probe
+from .._tls_probe import Served
 from .api import Firewall
 from .certificates import StoredCertificate
 from .consumers import Consumer
 from .endpoints import Endpoints, find_endpoints, missing_intermediates
 from .errors import XgsConnectionError, XgsError
 from .pointing import displaced, groups_of, point, reread
-
-# Seconds between two looks.
-PAUSES = (0.2, 0.5, 1.0)
-LATER = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +129,7 @@ class _Switch:
         if wrong:
             raise CertfleetError(
                 f"{self.consumer} does not serve the new certificate {self.verification.timeout:g} s after the switch: "
-                + "; ".join(f"{served} {_what(served)}" for served in wrong)
+                + "; ".join(map(shown, wrong))
             )
         if self.verification.chain:
             self._check_chain(now)
@@ -190,18 +185,11 @@ class _Switch:
         if problem is not None:
             raise problem
 
-    def _wait(self, endpoints: t.Sequence[Served], fingerprint: str | None) -> list[Served]:
-        """Shake hands until every endpoint serves the certificate or time is up; return what each serves in the end."""
-        now = list(endpoints)
-        for _try in self._tries():
-            now = [probe(served.address, served.port, served.server_name) for served in now]
-            if all(served.fingerprint == fingerprint for served in now):
-                break
-        return now
-
     def _tries(self) -> t.Iterator[None]:
-        deadline = Deadline(self.firewall.clock, self.verification.timeout)
-        return deadline.tries(itertools.chain(PAUSES, itertools.repeat(LATER)))
+        return tries(self.firewall.clock, self.verification.timeout)
+
+    def _wait(self, endpoints: t.Sequence[Served], fingerprint: str | None) -> list[Served]:
+        return wait_for(endpoints, fingerprint, self.firewall.clock, self.verification.timeout)
 
     def _check_chain(self, now: list[Served]) -> None:
         for served in now:
@@ -212,10 +200,6 @@ class _Switch:
                     " clients will not trust it",
                     remedy="If this firewall never sends intermediates, set verify_chain to false.",
                 )
-
-
-def _what(served: Served) -> str:
-    return f"serves {served.fingerprint[:16]}…" if served.fingerprint else f"fails: {served.problem}"
 
 
 __all__ = ("Bound", "Verification", "bind")

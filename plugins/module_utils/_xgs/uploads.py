@@ -12,7 +12,8 @@ import typing as t
 
 from .. import _x509
 from .._errors import CertfleetError
-from .._libraries import serialization, x509
+from .._libraries import x509
+from .._material import Material
 from .api import Firewall, Operation, Write
 from .certificates import (
     StoredCertificate,
@@ -28,20 +29,6 @@ from .transport import File
 
 # "A CA certificate with this name / this content exists" (API document; 503 measured for the same content).
 CA_PRESENT = (502, 503)
-
-
-class Material(t.NamedTuple):
-    """chain: leaf first; key_pem: the leaf's key, PEM, not encrypted."""
-
-    chain: t.Sequence[x509.Certificate]
-    key_pem: bytes
-
-    def __repr__(self) -> str:
-        return "Material()"
-
-    @property
-    def facts(self) -> _x509.CertificateFacts:
-        return _x509.facts(self.chain[0])
 
 
 def plan_upload(
@@ -97,8 +84,7 @@ class Upload(t.NamedTuple):
             "CertificateFile": f"{self.name}.pem",
             "PrivateKeyFile": f"{self.name}.key",
         }
-        pem = b"".join(map(_pem, self.material.chain))
-        files = (File(f"{self.name}.pem", pem), File(f"{self.name}.key", self.material.key_pem))
+        files = (File(f"{self.name}.pem", self.material.chain_pem), File(f"{self.name}.key", self.material.key_pem))
         return Write(self.operation, element("Certificate", fields), files)
 
 
@@ -133,11 +119,7 @@ def _authority(certificate: x509.Certificate) -> Write:
     common_name = re.sub(r"[^A-Za-z0-9_.-]+", "_", _common_name(certificate))[:30]
     name = f"{common_name}-{_x509.fingerprint(certificate)[:8]}"
     entity = element("CertificateAuthority", {"Name": name, "Format": "PEM", "CACertFile": f"{name}.pem"})
-    return Write("add", entity, (File(f"{name}.pem", _pem(certificate)),), satisfied_by=CA_PRESENT)
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
+    return Write("add", entity, (File(f"{name}.pem", _x509.pem(certificate)),), satisfied_by=CA_PRESENT)
 
 
 def _common_name(certificate: x509.Certificate) -> str:
@@ -146,4 +128,4 @@ def _common_name(certificate: x509.Certificate) -> str:
     )
 
 
-__all__ = ("Material", "check_uploaded", "plan_replacement", "plan_upload", "stored_under")
+__all__ = ("check_uploaded", "plan_replacement", "plan_upload", "stored_under")

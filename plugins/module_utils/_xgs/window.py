@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import typing as t
 import xml.etree.ElementTree as ET
 
 from .._clock import Deadline
 from .._errors import CertfleetError, stage
+from .._port_window import PortWindow
 from .._progress import some, tell
 from .._signals import undisturbed
 from .api import Firewall, Write
@@ -36,6 +36,7 @@ from .dnat import (
 )
 from .errors import NO_RIGHT, XgsApiError, XgsError, XgsLoginError
 from .forward import serves
+from .hosts import host_address
 from .lease import lease, read_time_zone
 from .objects import Objects, name_of
 from .rights import check_rights, parts_of
@@ -61,12 +62,8 @@ def explained() -> t.Iterator[None]:
 
 
 @dataclasses.dataclass
-class Window:
-    """Opens and closes a forward, once as a rule.
-
-    opened_at, closed_at: of the last opening, aware, UTC, by the firewall's clock. until: when its lease ends.
-    seconds: how long the port was open, all in all.
-    """
+class Window(PortWindow):
+    """Opens and closes a forward by the XML API, once as a rule."""
 
     firewall: Firewall
     forward: Forward
@@ -74,14 +71,9 @@ class Window:
     owner: str = dataclasses.field(default_factory=this_owner)
     # Seconds for which closing is tried anew while the firewall does not answer; then the lease has to do it.
     patience: float = 60.0
-    opened_at: datetime.datetime | None = None
-    closed_at: datetime.datetime | None = None
-    until: datetime.datetime | None = None
-    seconds: float = 0.0
     # What the last opening relies upon; known once it is complete.
     holds: tuple[ET.Element, ...] = ()
-    # Web server protection rules without port 80 meanwhile, and what else a user should know of all openings.
-    interrupts: tuple[str, ...] = ()
+    # What a user should know of all openings.
     warnings: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
@@ -101,7 +93,6 @@ class Window:
 
     @contextlib.contextmanager
     def __call__(self) -> t.Iterator[None]:
-        """Raises CertfleetError of stage "open" or "close"; the first of the two where both fail."""
         tell("open", f"port {self.forward.port} of {some(self.forward.wan_hosts)}")
         with stage("open"):
             plan = self.plan()
@@ -120,9 +111,16 @@ class Window:
                 self.seconds += (self.closed_at - self.opened_at).total_seconds()
 
     @property
-    def outlasted(self) -> bool:
-        """Whether what needed the port took longer than its lease."""
-        return bool(self.until and self.closed_at and self.closed_at > self.until)
+    def writes(self) -> int:
+        return self.firewall.writes
+
+    @property
+    def told(self) -> list[str]:
+        return [*self.warnings, *self.firewall.remarks, *self.firewall.time.warnings]
+
+    def addresses(self, wan_host: str) -> list[str]:
+        address = host_address(self.firewall, wan_host)
+        return [address] if address else []
 
     def open(self, plan: Plan) -> None:
         """Carry out a plan; a new one, when it turns out that another run did something meanwhile."""
@@ -181,10 +179,6 @@ class Window:
         return f"{until}; xgs_dnat_port with state=absent and run_id {self.run} closes it."
 
     def sweep(self) -> CertfleetError | None:
-        """Remove what runs that are over left behind, where nothing had to be opened: else that saw to it.
-
-        Gives the error, of stage "close", where that fails.
-        """
         if self.opened_at:
             return None
         objects = Objects(self.firewall)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from lab.console.box import Box
+from lab.console.httpd import Httpd
 from lab.console.server import PASSWORD, Console, Ways, missing
 
-__all__ = ["PASSWORD", "Box", "Console", "Ways", "missing"]
+__all__ = ["PASSWORD", "Box", "Console", "Httpd", "Ways", "missing"]

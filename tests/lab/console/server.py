@@ -91,6 +91,7 @@ def missing() -> str:
 class Console:
     """`with Console(directory, Ways()) as console:` an SSH server on `console.port`.
 
+    path: where the shell looks for commands before anywhere else.
     prefix: a command that runs others in another network namespace; connect: a connection from where it is reached.
     """
 
@@ -103,6 +104,7 @@ class Console:
         port: int = 0,
         host_key: str = "ed25519",
         more: str = "",
+        path: str = "",
         prefix: Sequence[str] = (),
         connect: Connect | None = None,
     ) -> None:
@@ -114,7 +116,7 @@ class Console:
         self.log = home / "console.log"
         home.mkdir(parents=True, exist_ok=True)
         self._make_keys()
-        self._make_user(ways or Ways())
+        self._make_user(ways or Ways(), path)
         config = CONFIG.format(address=address, port=self.port, home=home, host_key=self.host_key.name, more=more)
         (home / "sshd_config").write_text(config)
         start = START.format(home=home, sshd=CONSOLE / "sshd")
@@ -164,13 +166,19 @@ class Console:
             found += map(_command_line, children)
         return [line for line in found if line and "[listener]" not in line]
 
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """The command as it is to be run among the firewall's processes; in this network."""
+        assert self._daemon.pid
+        (first,) = _children(self._daemon.pid)
+        return ["nsenter", f"--target={first}", "--mount", "--pid", "--", *command]
+
     def _make_keys(self) -> None:
         for path in (self.host_key, self.key):
             kind = path.name.partition("_")[2]
             subprocess.run(["ssh-keygen", "-q", "-t", kind, *SIZE.get(kind, ()), "-N", "", "-f", path], check=True)
         (self.home / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
 
-    def _make_user(self, ways: Ways) -> None:
+    def _make_user(self, ways: Ways, path: str) -> None:
         busybox = CONSOLE / "busybox"
         hashed = subprocess.run(
             [busybox, "mkpasswd", "-m", "sha512", PASSWORD], capture_output=True, text=True, check=True
@@ -179,7 +187,7 @@ class Console:
             **ways.variables(),
             "BUSYBOX": str(busybox),
             "CONSOLE_LOG": str(self.log),
-            "CONSOLE_PATH": str(IPTABLES),
+            "CONSOLE_PATH": f"{path}:{IPTABLES}" if path else str(IPTABLES),
         }
         exports = [f"export {name}={shlex.quote(value)}" for name, value in given.items()]
         shell = self.home / "console"
