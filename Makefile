@@ -13,7 +13,7 @@ PYTEST_ARGS ?= -n 2
 # For the benchmark: make bench BENCH_ARGS="--cases 1,100 --tools ours,floor --runs 3"
 BENCH_ARGS ?=
 
-.PHONY: help bootstrap demo test test-faults lint unit integration collection sanity lint-ansible bench bench-fleet clean
+.PHONY: help bootstrap demo test test-faults lint unit integration collection sanity lint-ansible bench bench-fleet bench-onbox clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -63,6 +63,9 @@ bench: bootstrap ## how fast certificates are had, by this collection and by oth
 bench-fleet: bootstrap ## what a night costs, for 1 to 1,000 firewalls, and with ordinary modules (about 40 min)
 	@scripts/bench-peers.sh
 	$(BIN)/python bench/fleet.py $(BENCH_ARGS)
+
+bench-onbox: bootstrap ## the renewal by SSH beside the one by the API (a minute; needs root)
+	$(BIN)/python bench/onbox.py $(BENCH_ARGS)
 
 clean: ## remove what was built (.venv and the test CA too)
 	rm -rf .venv build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output

@@ -79,6 +79,8 @@ def test_imported_renewed_retired(play, fleet, box, console, tmp_path):
     early = play(fleet, hosts, RETIRE)
     assert early.host("fw1")["failed"] == 1
     assert "waf:OWA rule would go on with a certificate that nobody renews" in early.stdout
+    by_ssh = play(fleet, {"fw1": {**login(console), "xgs_letsencrypt_method": "ssh"}}, RETIRE)
+    assert "Nobody would renew OWA, which xgs_letsencrypt_certificates does not have" in by_ssh.stdout
     assert loops(console)
     assert sorted(box.rules()) == sorted([RULE, OTHER_RULE])
 
