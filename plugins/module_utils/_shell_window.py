@@ -27,9 +27,6 @@ from ._signals import undisturbed
 from ._xgs.forward import Forward
 from ._xgs.runs import window_run
 
-# Seconds for which closing is tried anew while the firewall cannot be reached; then the lease has to do it.
-PATIENCE = 60.0
-
 
 class ShellWindow(PortWindow):
     """One session for all of it. Where the target is the firewall itself, the responder runs there meanwhile."""
@@ -42,6 +39,8 @@ class ShellWindow(PortWindow):
         self.answers_itself = forward.target == HERE
         self.run = window_run()
         self.clock = Clock()
+        # Seconds for which closing is tried anew while the firewall cannot be reached; then the lease has to do it.
+        self.patience = 60.0
         self._thumbprint = thumbprint
         self._writes = 0
         self._since: float | None = None
@@ -105,9 +104,9 @@ class ShellWindow(PortWindow):
     def _end(self, session: Shell, first: CertfleetError | None) -> None:
         tell("close", f"port {self.forward.port}")
         try:
-            with stage("close"):
-                surely(self.endpoint, session, self._close, PATIENCE, self.clock)
+            surely(self.endpoint, session, self._close, self.patience, self.clock)
         except CertfleetError as error:
+            error.stage = "close"
             ends = f"Its lease ends at {self.until:%H:%M} UTC" if self.until else "Its lease ends"
             error.advise(f"{ends}, and then a process on the firewall closes the port.")
             if first is None:

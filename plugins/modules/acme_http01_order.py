@@ -18,7 +18,7 @@ description:
     What an earlier run could not close, and whose lease is over or whose process has ended, is removed, also if nothing has to be opened.
   - Without O(port_forward) nothing is opened; the port must lead to the responder already.
   - The answers to the CA come from M(certfleet.sophos_xgs.acme_http01_responder), or from any web server that knows the account's thumbprint;
-    with O(listen) from the module itself.
+    with O(listen) from the module itself; with O(port_forward.method=iptables) and the target V(127.0.0.1) from the firewall itself, by SSH.
 options:
   certificates:
     description: What to obtain.

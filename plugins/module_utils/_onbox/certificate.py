@@ -12,6 +12,7 @@ and the web admin console goes on showing the dates of before.
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import shlex
 import typing as t
 
@@ -28,22 +29,26 @@ DIRECTORY = "/conf/certificate"
 PREVIOUS = ".previous"
 # What a reload that failed ends with; the files are in place then.
 _NO_RELOAD = 4
+# What a run left that was killed, and is no other's that is at work.
+_STALE = "find {directory} -name {name} -mmin +60 -exec rm -f {{}} \\;"
 # Mode and owner are those of what it replaces.
 _BESIDE = """
 umask 077
 cp -p {old} {new} && cat >{new} && [ $(wc -c <{new}) -eq {size} ] || {{ rm -f {new}; exit 1; }}
 """
 _PREVIOUS_BESIDE = """
-cp -p {cert}.previous {cert}.new && cp -p {key}.previous {key}.new || {{ rm -f {cert}.new {key}.new; exit 1; }}
+cp -p {cert}.previous {cert}.{mark}.new && cp -p {key}.previous {key}.{mark}.new ||
+  {{ rm -f {cert}.{mark}.new {key}.{mark}.new; exit 1; }}
 """
 # Nothing in between takes time, and no hang-up breaks it off: what is read at any moment belongs together, but for the
 # instant between two renames.
 _SWITCH = """
 trap '' HUP
-cp -p {cert} {cert}.previous.new && cp -p {key} {key}.previous.new && sync &&
-mv -f {cert}.previous.new {cert}.previous && mv -f {key}.previous.new {key}.previous && mv -f {key}.new {key} ||
-  {{ rm -f {cert}.new {key}.new {cert}.previous.new {key}.previous.new; exit 1; }}
-mv -f {cert}.new {cert} || {{ mv -f {key}.previous {key}; rm -f {cert}.new; exit 1; }}
+old={mark}.old.new new={mark}.new
+cp -p {cert} {cert}.$old && cp -p {key} {key}.$old && sync &&
+mv -f {cert}.$old {cert}.previous && mv -f {key}.$old {key}.previous && mv -f {key}.$new {key} ||
+  {{ rm -f {cert}.$new {key}.$new {cert}.$old {key}.$old; exit 1; }}
+mv -f {cert}.$new {cert} || {{ cp -p {key}.previous {key}.$old && mv -f {key}.$old {key}; rm -f {cert}.$new; exit 1; }}
 sync
 {reload}
 """
@@ -107,23 +112,27 @@ class CertificateFiles:
 
     def install(self, shell: Shell, material: Material) -> None:
         """The new pair in the place of the old one, which is kept; the web server reads it."""
+        mark = secrets.token_hex(4)
+        stale = {"directory": shlex.quote(self.directory), "name": shlex.quote(f"{self.name}.*.new")}
+        shell.run(_STALE.format(**stale), check=False)
         for path, content in ((self.key, material.key_pem), (self.cert, material.chain_pem)):
-            shell.run(
-                _BESIDE.format(old=shlex.quote(path), new=shlex.quote(f"{path}.new"), size=len(content)), stdin=content
-            )
-        self._switch(shell)
+            new = shlex.quote(f"{path}.{mark}.new")
+            shell.run(_BESIDE.format(old=shlex.quote(path), new=new, size=len(content)), stdin=content)
+        self._switch(shell, mark)
 
     def put_back(self, shell: Shell) -> None:
         """The pair of before, which changes places with the present one."""
-        shell.run(_PREVIOUS_BESIDE.format(**self._paths()))
-        self._switch(shell)
+        mark = secrets.token_hex(4)
+        shell.run(_PREVIOUS_BESIDE.format(**self._paths(), mark=mark))
+        self._switch(shell, mark)
 
     def reread(self, shell: Shell) -> None:
         """Have the web server read what is there."""
         self._told(shell, self._reload())
 
-    def _switch(self, shell: Shell) -> None:
-        self._told(shell, _SWITCH.format(**self._paths(), reload=self._reload()))
+    def _switch(self, shell: Shell, mark: str) -> None:
+        """mark: of this pair alone, so that two runs at the same time never mix theirs."""
+        self._told(shell, _SWITCH.format(**self._paths(), mark=mark, reload=self._reload()))
 
     def _told(self, shell: Shell, script: str) -> None:
         done = shell.run(script, check=False)

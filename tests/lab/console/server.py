@@ -13,8 +13,9 @@ import dataclasses
 import os
 import shlex
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lab.pebble import TOOLS
@@ -157,14 +158,22 @@ class Console:
 
     def processes(self) -> list[str]:
         """Command lines of what runs on the firewall besides the server that waits for logins."""
+        return [line for _pid, line in self._all() if line and "[listener]" not in line]
+
+    def _all(self) -> Iterator[tuple[int, str]]:
+        """By their ids on this machine."""
         assert self._daemon.pid
-        found: list[str] = []
         waiting = [self._daemon.pid]
         while waiting:
             children = _children(waiting.pop())
             waiting += children
-            found += map(_command_line, children)
-        return [line for line in found if line and "[listener]" not in line]
+            yield from ((child, _command_line(child)) for child in children)
+
+    def hang_up(self) -> None:
+        """End all sessions, as when the connection is lost."""
+        for pid, line in self._all():
+            if "admin@pts" in line:
+                os.kill(pid, signal.SIGKILL)
 
     def inside(self, command: Sequence[str]) -> list[str]:
         """The command as it is to be run among the firewall's processes; in this network."""
