@@ -38,15 +38,16 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._ends = time.monotonic() + options.budget
-        self._took: dict[tuple[str, str], tuple[int, float]] = {}
+        self._took: dict[tuple[str, str], tuple[Night, float]] = {}
         self.rows: list[Row] = []
 
     def row(self, night: Night, tool: str) -> Row:
         left = min(self._options.timeout, self._ends - time.monotonic())
-        size, took = self._took.get((night.case, tool), (0, 0.0))
+        smaller, took = self._took.get((night.case, tool), (night, 0.0))
         # What does not go on at the same time goes on one after the other.
-        if took * max(1, night.firewalls / max(size, night.forks)) > left:
-            row = _row(night, tool, [], f"not run: {size} firewalls took {took:.0f} s, and {left:.0f} s are left")
+        if took * max(1, night.work / max(smaller.work, night.forks)) > left:
+            told = f"not run: {smaller.firewalls} firewalls took {took:.0f} s, and {left:.0f} s are left"
+            row = _row(night, tool, [], told)
         else:
             row = self._measure(night, tool, left)
         self.rows.append(row)
@@ -59,10 +60,10 @@ class Bench:
         try:
             while len(runs) < self._options.runs and (not runs or time.monotonic() < ends):
                 runs.append(self._run(night, tool, left))
-            self._took[night.case, tool] = (night.firewalls, runs[-1]["wall_s"])
+            self._took[night.case, tool] = (night, runs[-1]["wall_s"])
         except RunFailed as error:
             note = str(error) if error.timed_out else f"failed: {error}"
-            self._took[night.case, tool] = (night.firewalls, left)
+            self._took[night.case, tool] = (night, left)
         except Exception as error:  # noqa: BLE001  # whatever it was, it belongs into the report
             note = f"failed: {type(error).__name__}: {error}"
         return _row(night, tool, runs, note)

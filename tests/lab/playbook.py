@@ -93,6 +93,7 @@ def run_playbook(
     verbosity: int = 0,
     flags: Sequence[str] = (),
     machine: Machine | None = None,
+    binaries: Path = BIN,
     timeout: float = 300,
 ) -> PlaybookResult:
     """Run a playbook and wait for its end.
@@ -100,6 +101,7 @@ def run_playbook(
     `playbook` is a file, or a list of plays that is written to one. `inventory` is a dict in the
     YAML inventory's shape (`{"all": {"hosts": {…}}}`) or a path. `workdir` is where everything
     goes, HOME included. `env` is added last. `machine` is the control node, this one unless told.
+    `binaries` is where Ansible is installed, that of the tests unless told.
     After `timeout` seconds the whole process group is ended and PlaybookTimeout raised, with what was said so far.
     """
     command, environment = prepare(
@@ -112,6 +114,7 @@ def run_playbook(
         verbosity=verbosity,
         flags=flags,
         machine=machine,
+        binaries=binaries,
     )
     process = subprocess.Popen(
         command,
@@ -145,10 +148,11 @@ def prepare(
     verbosity: int = 0,
     flags: Sequence[str] = (),
     machine: Machine | None = None,
+    binaries: Path = BIN,
 ) -> tuple[list[str], dict[str, str]]:
     """The command and its whole environment, for callers that want the process in their own hands."""
     workdir.mkdir(parents=True, exist_ok=True)
-    command = [str(BIN / "ansible-playbook"), "-i", _inventory(inventory, workdir), *flags]
+    command = [str(binaries / "ansible-playbook"), "-i", _inventory(inventory, workdir), *flags]
     if extra_vars:
         (workdir / "extra_vars.json").write_text(json.dumps(dict(extra_vars)))
         command += ["-e", f"@{workdir / 'extra_vars.json'}"]
@@ -156,7 +160,7 @@ def prepare(
         command.append("-" + "v" * verbosity)
     command.append(_playbook(playbook, workdir))
     command = (machine or LocalMachine()).command(command)
-    return command, {**clean_environment(collection_path, workdir), **(env or {})}
+    return command, {**clean_environment(collection_path, workdir, binaries), **(env or {})}
 
 
 def _temporary(workdir: Path) -> Path:
@@ -168,7 +172,7 @@ def _temporary(workdir: Path) -> Path:
     return short
 
 
-def clean_environment(collection_path: Path, workdir: Path) -> dict[str, str]:
+def clean_environment(collection_path: Path, workdir: Path, binaries: Path = BIN) -> dict[str, str]:
     """This process's environment without its Ansible settings, and with quiet, private ones."""
     home, temporary = workdir / "home", _temporary(workdir)
     home.mkdir(parents=True, exist_ok=True)
@@ -178,7 +182,7 @@ def clean_environment(collection_path: Path, workdir: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.match(name)}
     return {
         **inherited,
-        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": str(home),
         # In a user namespace anybody is uid 0: what is kept by uid below /tmp must not meet root's own.
         "TMPDIR": str(temporary),
@@ -190,7 +194,7 @@ def clean_environment(collection_path: Path, workdir: Path) -> dict[str, str]:
         "ANSIBLE_REMOTE_TEMP": str(home / "tmp"),
         "ANSIBLE_COLLECTIONS_PATH": str(collection_path),
         "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "0",
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        "ANSIBLE_PYTHON_INTERPRETER": str(binaries / "python"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_NOCOWS": "1",
         "ANSIBLE_RETRY_FILES_ENABLED": "0",
