@@ -13,7 +13,7 @@ PYTEST_ARGS ?= -n 2
 # For the benchmark: make bench BENCH_ARGS="--cases 1,100 --tools ours,floor --runs 3"
 BENCH_ARGS ?=
 
-.PHONY: help bootstrap demo test test-faults lint unit integration collection sanity lint-ansible bench bench-fleet bench-onbox clean
+.PHONY: help bootstrap demo test test-all test-faults lint unit integration collection sanity lint-ansible bench bench-fleet bench-onbox clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -36,6 +36,9 @@ test-faults: bootstrap ## the long matrices: kills at every stage, every fault a
 	$(BIN)/pytest tests/faults $(PYTEST_ARGS)
 	PYTHONPATH=tests $(BIN)/python -m lab.ledger
 	echo "==> tables: docs/reliability.md"
+
+test-all: bootstrap ## sanity on four versions of ansible-core, all tests on the oldest and newest (above an hour)
+	@scripts/matrix.sh
 
 lint: bootstrap ## style, types, YAML, licences, shell
 	@scripts/lint.sh

@@ -14,11 +14,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 command=${1:?command, such as sanity}
 shift
 
-python=$PWD/.venv/bin/python
+# Where Ansible is installed, and with which Python it runs.
+venv=$PWD/${VENV:-.venv}
+python=$venv/bin/python
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-work=$PWD/build/sanity
+work=$PWD/build/sanity/${VENV:-own}
 # Its caches live in HOME; a private one leaves the user's alone.
-export HOME=$work/home PATH=$PWD/.venv/bin:$PATH LC_ALL=C.UTF-8
+export HOME=$work/home PATH=$venv/bin:$PATH LC_ALL=C.UTF-8
 cache=$HOME/.ansible/test/cache
 mkdir -p "$cache"
 
@@ -37,7 +39,7 @@ import sys
 
 own = {"--no-setuptools", "--no-wheel"}  # get-pip's options, which pip does not know
 arguments = [argument for argument in sys.argv[1:] if argument not in own]
-sys.exit(subprocess.call(["$python", "-m", "pip", "--python", sys.executable, "install", "-q", *arguments]))
+sys.exit(subprocess.call(["$PWD/.venv/bin/python", "-m", "pip", "--python", sys.executable, "install", "-q", *arguments]))
 PY
 
 target=$(copy_shipped "$work")
