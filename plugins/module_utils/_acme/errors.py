@@ -26,8 +26,9 @@ REMEDIES = {
     "badRevocationReason": "Choose another `reason`: the CA does not accept this one.",
     "caa": "Check the CAA records of {name} and its parent domains: they must allow this CA, and this account where"
     " accounturi is used.",
-    "connection": "Check that {name} resolves to this firewall's WAN address (AAAA records too) and that nothing"
-    " upstream filters TCP 80, neither by country nor by source.",
+    "connection": "Check that {name} leads to this firewall's WAN address (AAAA records too), that the firewall reaches"
+    " the responder, and that nothing upstream filters TCP 80, neither by country nor by source. The preflight tells"
+    " which.",
     "dns": "Check that {name} exists in public DNS, that all its name servers answer, and its DNSSEC.",
     "dnssec": "Check the DNSSEC of {name}: its signatures do not validate.",
     "externalAccountRequired": "This CA wants an external account binding: get a key identifier and a MAC key from it,"

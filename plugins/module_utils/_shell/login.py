@@ -134,7 +134,7 @@ def _stranger(endpoint: Endpoint, key: paramiko.PKey) -> ShellError:
         f"the host key of {endpoint.host}:{endpoint.port} is not known: it shows {key.get_name()} {shown}, which is not"
         f" {where}",
         remedy="Compare that with what the firewall shows from a network that you trust (ssh-keyscan, ssh-keygen -l),"
-        f" then set fingerprint to {shown}, or add the key to a file of known hosts.",
+        f" then set xgs_ssh_fingerprint to {shown}, or add the key to a file of known hosts.",
     )
 
 

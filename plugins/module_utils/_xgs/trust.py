@@ -22,13 +22,13 @@ NOT_YET_VALID, EXPIRED, OTHER_NAME, OTHER_ADDRESS = 9, 10, 62, 64
 
 _COMPARE = (
     "or, after comparing it with what a browser shows for the web admin console from a network that you trust, set"
-    " fingerprint to its SHA-256, {}."
+    " xgs_fingerprint (option fingerprint) to its SHA-256, {}."
 )
 _REMEDIES = {
     NOT_YET_VALID: "Set the clocks of this machine and of the firewall;",
     EXPIRED: "Renew it on the firewall;",
-    OTHER_NAME: "Set tls_server_name to one of its names, {};",
-    OTHER_ADDRESS: "Set tls_server_name to one of its names, {};",
+    OTHER_NAME: "Set xgs_tls_server_name to one of its names, {};",
+    OTHER_ADDRESS: "Set xgs_tls_server_name to one of its names, {};",
 }
 _PORT = "Give the port of the web admin console (4444 unless it was changed)."
 
@@ -51,7 +51,8 @@ def digests(fingerprint: str | None) -> set[str]:
         if not re.fullmatch("[0-9a-f]{64}", digest):
             raise XgsConnectionError(
                 f"'{one.strip()}' is not the SHA-256 of a certificate",
-                remedy="Set fingerprint to its 64 hexadecimal digits; several are separated by commas.",
+                remedy="Set xgs_fingerprint (option fingerprint) to its 64 hexadecimal digits; several are separated by"
+                " commas.",
                 sent=False,
             )
     return set(found)
@@ -62,7 +63,7 @@ def refused(endpoint: object, mistrust: Mistrust, pinned: bool, shown: Served) -
     if shown.certificate is None:
         problem = f"{endpoint} does not speak TLS: {shown.problem or mistrust}"
         return XgsConnectionError(problem, remedy=_PORT, sent=False)
-    remedy = _REMEDIES.get(mistrust.code, "Set ca_path to the authority that issued it;").format(_names(shown))
+    remedy = _REMEDIES.get(mistrust.code, "Set xgs_ca_path to the authority that issued it;").format(_names(shown))
     return XgsConnectionError(
         f"{endpoint} shows a TLS certificate that is not trusted: {mistrust}{'; nor is it pinned' if pinned else ''}",
         remedy=f"{remedy} {_COMPARE.format(shown.fingerprint)}",

@@ -95,7 +95,7 @@ def test_a_known_host_whose_name_is_hashed(console: Make, tmp_path: Path) -> Non
 def test_an_unknown_host_is_told_and_not_trusted(console: Make, tmp_path: Path) -> None:
     made, _ = console()
     said = refusal(known(made, tmp_path, ""))
-    assert f"set fingerprint to {made.fingerprint}" in said
+    assert f"set xgs_ssh_fingerprint to {made.fingerprint}" in said
     assert made.events() == []
     assert "Failed" not in (made.home / "sshd.log").read_text(), "the password was sent"
 

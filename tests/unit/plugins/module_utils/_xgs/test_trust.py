@@ -92,8 +92,8 @@ WANTING = {
         r"127\.0\.0\.1.*tls_server_name to one of its names, console\.example\.com",
     ),
     "without names": (lambda: authority().issue("other.example.com", san=b"\x30\x00"), {}, "of which there are none"),
-    "of nobody": (lambda: self_signed(NAME), {}, "self.signed.*Set ca_path"),
-    "of a stranger": (lambda: authority("Stranger").issue(NAME), {}, "issuer certificate.*Set ca_path"),
+    "of nobody": (lambda: self_signed(NAME), {}, "self.signed.*Set xgs_ca_path"),
+    "of a stranger": (lambda: authority("Stranger").issue(NAME), {}, "issuer certificate.*Set xgs_ca_path"),
 }
 
 
