@@ -45,7 +45,7 @@ class Bench:
         left = min(self._options.timeout, self._ends - time.monotonic())
         smaller, took = self._took.get((night.case, tool), (night, 0.0))
         # What does not go on at the same time goes on one after the other.
-        if took * max(1, night.work / max(smaller.work, night.forks)) > left:
+        if took * max(1, TOOLS[tool].work(night) / max(TOOLS[tool].work(smaller), night.forks)) > left:
             told = f"not run: {smaller.firewalls} firewalls took {took:.0f} s, and {left:.0f} s are left"
             row = _row(night, tool, [], told)
         else:
@@ -70,7 +70,7 @@ class Bench:
 
     def _run(self, night: Night, tool: str, timeout: float) -> dict[str, Any]:
         with Town(night, self._options.work) as town:
-            command, environment = TOOLS[tool](town)
+            command, environment = TOOLS[tool].command(town)
             usage: Usage = measure(command, env=environment, log=town.work / "log.txt", timeout=timeout)
             town.check()
             opened = town.open_seconds()

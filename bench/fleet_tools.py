@@ -7,10 +7,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 from lab.fleet import PASSWORD, USERNAME
 from lab.playbook import prepare
 from measure import environment
+from nights import Night
 from place import COLLECTIONS, HERE, PEERS
 from town import Town
 
@@ -61,4 +63,15 @@ def modules(town: Town) -> Command:
     return command, own
 
 
-TOOLS: dict[str, Callable[[Town], Command]] = {"ours": ours, "modules": modules}
+class Tool(NamedTuple):
+    """work: the firewalls that its time grows with."""
+
+    command: Callable[[Town], Command]
+    work: Callable[[Night], int]
+
+
+TOOLS = {
+    "ours": Tool(ours, lambda night: night.due or night.firewalls),
+    # Each of its tasks goes to each firewall.
+    "modules": Tool(modules, lambda night: night.firewalls),
+}

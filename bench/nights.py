@@ -33,11 +33,6 @@ class Night:
     pace: float = 1.0
     forks: int = 100
 
-    @property
-    def work(self) -> int:
-        """What its time grows with: the firewalls that something is due on, or else all."""
-        return self.due or self.firewalls
-
     def hosts(self) -> dict[str, list[str]]:
         """The names that each firewall has a certificate for, one each."""
         return {
