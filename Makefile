@@ -37,7 +37,7 @@ test-faults: bootstrap ## the long matrices: kills at every stage, every fault a
 	PYTHONPATH=tests $(BIN)/python -m lab.ledger
 	echo "==> tables: docs/reliability.md"
 
-lint: bootstrap ## style, types, YAML, licences, shell
+lint: bootstrap ## style, size, types, YAML, licences, shell
 	@scripts/lint.sh
 
 unit: bootstrap ## unit tests only
