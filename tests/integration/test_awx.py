@@ -210,11 +210,11 @@ def credentials(definitions, fleet, directory):
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    console, account = definitions["controller_credential_types"]
+    types = {each["name"]: each for each in definitions["controller_credential_types"]}
     authorities = Path(fleet.ca.ca_file).read_text()
     environment = {
-        **injected(console, {"username": USERNAME, "password": PASSWORD}, directory),
-        **injected(account, {"account_key": key.decode(), "ca_certificates": authorities}, directory),
+        **injected(types["Sophos XGS firewall"], {"username": USERNAME, "password": PASSWORD}, directory),
+        **injected(types["ACME account"], {"account_key": key.decode(), "ca_certificates": authorities}, directory),
     }
     return environment, key.decode()
 
