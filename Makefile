@@ -40,7 +40,7 @@ test-faults: bootstrap ## the long matrices: kills at every stage, every fault a
 test-all: bootstrap ## sanity on four versions of ansible-core, all tests on the oldest and newest (above an hour)
 	@scripts/matrix.sh
 
-lint: bootstrap ## style, types, YAML, licences, shell
+lint: bootstrap ## style, size, types, YAML, licences, shell
 	@scripts/lint.sh
 
 unit: bootstrap ## unit tests only

@@ -139,11 +139,15 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [row["what"], f"{row['wall_s']:.2f}", f"{row['min']:.2f}-{row['max']:.2f}", opened, str(row["runs"])]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/onbox.py", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="of each (default: 5)")
     parser.add_argument("--output", type=Path, default=CHECKOUT / "build/bench-onbox.json", help="the rows as JSON")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
     reason = missing() or Httpd.fetch()
     if reason:
         raise SystemExit(f"this cannot be measured here: {reason}")

@@ -134,13 +134,18 @@ def _tell(row: Row) -> None:
     print(f"  {row['case']:10} {row['tool']:16} {wall:>10} {row['note']}".rstrip(), file=sys.stderr, flush=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
-    tools = [TOOLS[name] for name in options.tools]
+def _prepare(tools: Sequence[Tool]) -> None:
+    """What the tools need. Ends the program where it is not there."""
     if any(tool.needs_peers for tool in tools) and not PEERS.exists():
         raise SystemExit("the tools to compare with are not there: run scripts/bench-peers.sh")
     if any(tool.needs_collection for tool in tools):
         collection.install(COLLECTIONS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    tools = [TOOLS[name] for name in options.tools]
+    _prepare(tools)
     bench = Bench(options)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     try:

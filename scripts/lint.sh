@@ -29,10 +29,13 @@ types() { # through the import path, so that ansible_collections.… resolves to
 
 tracked() { git ls-files -co --exclude-standard -- "$@"; }
 
+sizes() { tracked '*.py' '*.yml' '*.yaml' | xargs "$bin/python" scripts/check-size.py; }
+
 say "lint"
 check "ruff check" "$bin/ruff" check --quiet .
 check "ruff format" "$bin/ruff" format --check --quiet --diff .
 if [ -n "$(tracked 'plugins/*.py')" ]; then check "mypy (plugins)" types; fi
+check "size" sizes
 check "yamllint" "$bin/yamllint" --strict .
 check "reuse (licences)" "$bin/reuse" --suppress-deprecation lint --quiet
 if command -v shellcheck >/dev/null; then

@@ -256,12 +256,11 @@ from ..module_utils._port_window import PortWindow
 from ..module_utils._preflight_options import Examined, examined, preflight_spec
 from ..module_utils._responder_thread import Listener
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
-from ..module_utils._shell_window import ShellWindow
 from ..module_utils._signals import Interrupted, orderly_end
-from ..module_utils._ssh_options import ssh_endpoint_from, ssh_spec
+from ..module_utils._ssh_options import ssh_spec
 from ..module_utils._store import Store
-from ..module_utils._xgs.window import Window
-from ..module_utils._xgs_options import IPTABLES, firewall_from, forward_from, forward_spec, xgs_spec
+from ..module_utils._windows import window_from
+from ..module_utils._xgs_options import forward_spec, xgs_spec
 
 MOST_AT_ONCE = 32
 
@@ -273,11 +272,7 @@ ARGUMENTS = Arguments(
             "type": "list",
             "elements": "dict",
             "required": True,
-            "options": {
-                **certificate_spec(),
-                "replaces": {"type": "str"},
-                "fingerprint": {"type": "str"},
-            },
+            "options": {**certificate_spec(), "replaces": {"type": "str"}, "fingerprint": {"type": "str"}},
         },
         "output_dir": {"type": "path", "required": True},
         "account_uri": {"type": "str"},
@@ -296,7 +291,7 @@ ARGUMENTS = Arguments(
 def run(params: Params, check_mode: bool) -> Outcome:
     requests = requests_from(params["certificates"])
     _check(params)
-    window = _window(params)
+    window = window_from(params)
     listener = Listener(params["listen"]) if params["listen"] else None
     with stage("order"):
         store = Store(params["output_dir"], params["acme_directory"])
@@ -341,9 +336,10 @@ def _obtain(
 ) -> ObtainResult:
     with stage("account"):
         client = client_from(params)
+    answering = listener(thumbprint(client.account_key)) if listener else contextlib.nullcontext()
     try:
         # Before the first request: a port that is taken must not cost an order.
-        with orderly_end(), _answering(listener, client):
+        with orderly_end(), answering:
             _find_account(client, params)
             if params["revalidate"]:
                 forget_validations(client, checked.sound)
@@ -364,28 +360,6 @@ def _check(params: Params) -> None:
         raise CertfleetError(
             f"concurrency is {params['concurrency']}", stage="plan", remedy=f"Use a number from 1 to {MOST_AT_ONCE}."
         )
-    if params["port_forward"] and params["port_forward"]["lease"] < params["order_timeout"]:
-        raise CertfleetError(
-            f"the lease of {params['port_forward']['lease']} s ends before an order may, {params['order_timeout']} s",
-            stage="plan",
-            remedy="Set the lease to at least order_timeout.",
-        )
-
-
-def _window(params: Params) -> PortWindow | None:
-    options = params["port_forward"]
-    if options is None:
-        return None
-    if options["method"] == IPTABLES:
-        # Asked for when it is opened: in check mode there may be no account yet.
-        return ShellWindow(
-            ssh_endpoint_from(params), forward_from(options), lambda: thumbprint(client_from(params).account_key)
-        )
-    return Window(firewall_from(options), forward_from(options))
-
-
-def _answering(listener: Listener | None, client: AcmeClient) -> t.ContextManager[None]:
-    return listener(thumbprint(client.account_key)) if listener else contextlib.nullcontext()
 
 
 def _find_account(client: AcmeClient, params: Params) -> None:

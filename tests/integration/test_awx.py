@@ -205,29 +205,40 @@ def told(result):
     return json.loads(stats)
 
 
+def credentials(definitions, fleet, directory):
+    """What a job's environment gets from them; and the account's key, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    types = {each["name"]: each for each in definitions["controller_credential_types"]}
+    authorities = Path(fleet.ca.ca_file).read_text()
+    environment = {
+        **injected(types["Sophos XGS firewall"], {"username": USERNAME, "password": PASSWORD}, directory),
+        **injected(types["ACME account"], {"account_key": key.decode(), "ca_certificates": authorities}, directory),
+    }
+    return environment, key.decode()
+
+
+def without_credentials(inventory):
+    """The inventory, but no user, password or key in it."""
+    settings = inventory["all"]["children"]["xgs"]["vars"]
+    for given in ("user", "password", "httpapi_ca_path"):
+        del settings[f"ansible_{given}"]
+    for given in ("directory_ca_path", "account_key_path"):
+        del settings[f"xgs_letsencrypt_{given}"]
+    return inventory
+
+
 def test_a_job_has_all_it_needs_from_the_credentials(make_fleet, playbook, definitions, tmp_path):
     """No user, password or key in the inventory; stale results of an earlier job of the workflow as extra variables."""
     names = ["owa.awx.test", "moved.awx.test"]
     rules = [waf_rule(name.partition(".")[0], name) for name in names]
     fleet = make_fleet([firewall(1, *rules)], {names[0]: "fw1"})
-    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    console, account = definitions["controller_credential_types"]
-    authorities = Path(fleet.ca.ca_file).read_text()
-    environment = {
-        **injected(console, {"username": USERNAME, "password": PASSWORD}, tmp_path),
-        **injected(account, {"account_key": key.decode(), "ca_certificates": authorities}, tmp_path),
-        "ANSIBLE_SHOW_CUSTOM_STATS": "1",
-    }
+    environment, key = credentials(definitions, fleet, tmp_path)
     host = certificates(
         *(certificate(name.partition(".")[0], name, consumers=[f"waf:{name.partition('.')[0]}"]) for name in names)
     )
-    inventory = fleet.inventory({"fw1": host})
-    for given in ("user", "password", "httpapi_ca_path"):
-        del inventory["all"]["children"]["xgs"]["vars"][f"ansible_{given}"]
-    for given in ("directory_ca_path", "account_key_path"):
-        del inventory["all"]["children"]["xgs"]["vars"][f"xgs_letsencrypt_{given}"]
+    inventory = without_credentials(fleet.inventory({"fw1": host}))
     stale = {
         "xgs_letsencrypt_report": [],
         "xgs_letsencrypt_summary": {"line": "stale"},
@@ -235,7 +246,8 @@ def test_a_job_has_all_it_needs_from_the_credentials(make_fleet, playbook, defin
     }
 
     def job(name):
-        return playbook(f"certfleet.sophos_xgs.{name}", inventory=inventory, env=environment, extra_vars=stale)
+        env = {**environment, "ANSIBLE_SHOW_CUSTOM_STATS": "1"}
+        return playbook(f"certfleet.sophos_xgs.{name}", inventory=inventory, env=env, extra_vars=stale)
 
     renewal = job("renew")
     assert renewal.rc != 0, "one name leads nowhere, and there was no certificate before"
@@ -259,5 +271,5 @@ def test_a_job_has_all_it_needs_from_the_credentials(make_fleet, playbook, defin
     checked = told(job("check"))
     assert checked["xgs_letsencrypt_check"]["line"].startswith("CRITICAL - 1 critical")
     job("close_ports").check()
-    for secret in (PASSWORD, key.decode().splitlines()[1]):
+    for secret in (PASSWORD, key.splitlines()[1]):
         assert secret not in renewal.stdout + renewal.stderr

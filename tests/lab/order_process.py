@@ -47,28 +47,34 @@ class Points:
 def main() -> None:
     task = json.load(sys.stdin)
     points = Points(task["kill"])
+    _wrap(_files, "_replace", "write", points)
+    _wrap(_store, "unlink", "unlink", points)
+    client = _client(task, points)
+    account.ensure_account(client, contact=[], terms_agreed=True)
+    one = _obtained(task, client)
+    print(json.dumps({"order_uri": one.order_uri, "key": one.private_key_pem.decode()}))
 
+
+def _client(task: dict[str, Any], points: Points) -> AcmeClient:
     class Client(AcmeClient):
         def post(self, url: str, *rest: Any, **options: Any) -> Any:
             found = re.search(r"//[^/]+/([^/]+)", url)
             with points.around(f"POST {found[1] if found else url}"):
                 return super().post(url, *rest, **options)
 
-    _wrap(_files, "_replace", "write", points)
-    _wrap(_store, "unlink", "unlink", points)
-    client = Client(
-        task["directory_url"], account.load_account_key(content=task["account_key"]), ca_path=task["ca_path"]
-    )
-    account.ensure_account(client, contact=[], terms_agreed=True)
+    key = account.load_account_key(content=task["account_key"])
+    return Client(task["directory_url"], key, ca_path=task["ca_path"])
+
+
+def _obtained(task: dict[str, Any], client: AcmeClient) -> Any:
+    """The certificate: from an earlier run, or ordered now."""
     request = CertificateRequest("web", tuple(task["domains"]), "ec256")
     store = _store.Store(task["output_dir"])
     with store.locked([request]):
-        one = store.find(request, None)
+        one: Any = store.find(request, None)
         if one is None:
-            opened: list[bool] = []
-            window = contextlib.contextmanager(lambda: (yield opened.append(True)))
-            (one,) = obtain(client, [request], window=window, store=store, timeout=20.0).results  # type: ignore[assignment]
-    print(json.dumps({"order_uri": one.order_uri, "key": one.private_key_pem.decode()}))  # type: ignore[union-attr]
+            (one,) = obtain(client, [request], window=contextlib.nullcontext, store=store, timeout=20.0).results
+    return one
 
 
 def _wrap(module: ModuleType, name: str, about: str, points: Points) -> None:

@@ -83,39 +83,13 @@ class PlaybookTimeout(AssertionError):
 
 
 def run_playbook(
-    playbook: str | Path | Sequence[Mapping[str, Any]],
-    *,
-    collection_path: Path,
-    workdir: Path,
-    inventory: Mapping[str, Any] | str | Path | None = None,
-    extra_vars: Mapping[str, Any] | None = None,
-    env: Mapping[str, str] | None = None,
-    verbosity: int = 0,
-    flags: Sequence[str] = (),
-    machine: Machine | None = None,
-    binaries: Path = BIN,
-    timeout: float = 300,
+    playbook: str | Path | Sequence[Mapping[str, Any]], *, workdir: Path, timeout: float = 300, **options: Any
 ) -> PlaybookResult:
-    """Run a playbook and wait for its end.
+    """Run a playbook and wait for its end; `options` as for prepare().
 
-    `playbook` is a file, or a list of plays that is written to one. `inventory` is a dict in the
-    YAML inventory's shape (`{"all": {"hosts": {…}}}`) or a path. `workdir` is where everything
-    goes, HOME included. `env` is added last. `machine` is the control node, this one unless told.
-    `binaries` is where Ansible is installed, that of the tests unless told.
     After `timeout` seconds the whole process group is ended and PlaybookTimeout raised, with what was said so far.
     """
-    command, environment = prepare(
-        playbook,
-        collection_path=collection_path,
-        workdir=workdir,
-        inventory=inventory,
-        extra_vars=extra_vars,
-        env=env,
-        verbosity=verbosity,
-        flags=flags,
-        machine=machine,
-        binaries=binaries,
-    )
+    command, environment = prepare(playbook, workdir=workdir, **options)
     process = subprocess.Popen(
         command,
         cwd=workdir,
@@ -150,7 +124,13 @@ def prepare(
     machine: Machine | None = None,
     binaries: Path = BIN,
 ) -> tuple[list[str], dict[str, str]]:
-    """The command and its whole environment, for callers that want the process in their own hands."""
+    """The command and its whole environment, for callers that want the process in their own hands.
+
+    `playbook` is a file, or a list of plays that is written to one. `inventory` is a dict in the
+    YAML inventory's shape (`{"all": {"hosts": {…}}}`) or a path. `workdir` is where everything
+    goes, HOME included. `env` is added last. `machine` is the control node, this one unless told.
+    `binaries` is where Ansible is installed, that of the tests unless told.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
     command = [str(binaries / "ansible-playbook"), "-i", _inventory(inventory, workdir), *flags]
     if extra_vars:

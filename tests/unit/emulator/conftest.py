@@ -30,6 +30,7 @@ from cryptography.x509.oid import NameOID
 
 from emulator.client import Emulator
 from emulator.personas import PERSONAS
+from unit.emulator.forwarding import HOST, SERVICE
 
 FLEET = 250
 # An address range per process, so that several runs on one machine do not meet.
@@ -257,3 +258,11 @@ def responder() -> Iterator[tuple[str, int]]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield "127.0.0.1", server.server_address[1]
     server.shutdown()
+
+
+@pytest.fixture
+def objects(box, responder):
+    """Host and service exist; no rule yet."""
+    assert box.add(HOST.format(responder[0])) == "200"
+    assert box.add(SERVICE.format(responder[1])) == "200"
+    return box

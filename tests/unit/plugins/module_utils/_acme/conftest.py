@@ -1,17 +1,22 @@
 # Copyright: (c) 2026, certfleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A CA behind the fault proxy."""
+"""A CA behind the fault proxy, and a server that answers as each test tells it to."""
 
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.client import AcmeClient
 
 from lab import faults
 from lab.pebble import AcmeCa
 from lab.proxy import FaultProxy
+from lab.tls import TlsFiles, make_tls
+from unit.plugins.module_utils._acme.scripted import KEY, FakeClock, Make, Server
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +40,27 @@ def own_name(request: pytest.FixtureRequest) -> str:
     so whoever injects faults into validation, or counts it, must not use a name that was validated before.
     """
     return f"{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}.example.com"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    return make_tls(tmp_path_factory.mktemp("tls"), ("127.0.0.1",))
+
+
+@pytest.fixture
+def server(tls: TlsFiles) -> Iterator[Server]:
+    with Server(tls) as running:
+        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture
+def make(server: Server, tls: TlsFiles) -> Make:
+    def made(key: Any = KEY, **options: Any) -> AcmeClient:
+        options = {"ca_path": str(tls.ca), "clock": FakeClock(), **options}
+        client = AcmeClient(f"{server.url}/dir", key, **options)
+        client.account_uri = f"{server.url}/account/1"
+        return client
+
+    return made

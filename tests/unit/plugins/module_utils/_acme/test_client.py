@@ -6,22 +6,12 @@
 from __future__ import annotations
 
 import base64
-import datetime
-import email.utils
 import hashlib
 import hmac
 import json
-import os
-import ssl
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _http_dates as http_dates
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _x509
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import client as client_module
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import transport
@@ -35,127 +25,16 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme.errors 
     AcmeNetworkError,
     clean,
 )
-from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._errors import CertfleetError
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lab.tls import TlsFiles, make_tls
-
-UTC = datetime.timezone.utc
-NOW = datetime.datetime(2026, 11, 21, 12, tzinfo=UTC)
-Answer = tuple[int, dict[str, str], bytes]
-
-
-class FakeClock(Clock):
-    """Stands still but for sleeping."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def now(self) -> datetime.datetime:
-        return NOW + datetime.timedelta(seconds=sum(self.slept))
-
-    def monotonic(self) -> float:
-        return sum(self.slept)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
-class Server(ThreadingHTTPServer):
-    """Gives the queued answers, then {} for ever. None in the queue: closes the connection without an answer."""
-
-    daemon_threads = True
-
-    def __init__(self, tls: TlsFiles) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls.certificate, tls.key)
-        self.socket = context.wrap_socket(self.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self.server_port}"
-        self.queue: list[Answer | None] = []
-        self.seen: list[tuple[str, str, dict[str, Any]]] = []
-        self.nonces = 0
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        pass
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path == "/dir":
-            names = ("newNonce", "newAccount", "newOrder")
-            self.send(
-                200, {"Replay-Nonce": ""}, json.dumps({name: f"{self.server.url}/{name}" for name in names}).encode()
-            )
-            return
-        self.server.seen.append((self.command, self.path, json.loads(body) if body else {}))
-        given = self.server.queue.pop(0) if self.server.queue and self.command != "HEAD" else (200, {}, b"{}")
-        if given is None:
-            self.close_connection = True
-            return
-        self.send(*given)
-
-    def send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.server.nonces += 1
-        # Without a Date: the time of these tests stands still.
-        self.send_response_only(status)
-        for name, value in {"Replay-Nonce": f"nonce{self.server.nonces:03d}", **headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_GET = do_POST = do_HEAD = answer
-
-    def log_message(self, *_arguments: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
-    return make_tls(tmp_path_factory.mktemp("tls"), ("127.0.0.1",))
-
-
-@pytest.fixture
-def server(tls: TlsFiles) -> Iterator[Server]:
-    with Server(tls) as running:
-        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield running
-        running.shutdown()
-
-
-def slept(client: AcmeClient) -> list[float]:
-    assert isinstance(client.clock.own, FakeClock)
-    return client.clock.own.slept
-
-
-KEY = _x509.generate_private_key("ec256")
-Make = Callable[..., AcmeClient]
-
-
-@pytest.fixture
-def make(server: Server, tls: TlsFiles) -> Make:
-    def made(key: Any = KEY, **options: Any) -> AcmeClient:
-        options = {"ca_path": str(tls.ca), "clock": FakeClock(), **options}
-        client = AcmeClient(f"{server.url}/dir", key, **options)
-        client.account_uri = f"{server.url}/account/1"
-        return client
-
-    return made
-
-
-def problem(name: str, status: int = 400, **headers: str) -> Answer:
-    document = {"type": PREFIX + name, "detail": f"a\x1b[31m {name}\nproblem"}
-    return status, {"Content-Type": "application/problem+json", **headers}, json.dumps(document).encode()
-
+from unit.plugins.module_utils._acme.scripted import KEY, FakeClock, Make, Server, problem, slept
 
 # -- nonces and signatures
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def test_signs_with_the_account_and_reuses_nonces(server: Server, make: Make) -> None:
@@ -169,10 +48,6 @@ def test_signs_with_the_account_and_reuses_nonces(server: Server, make: Make) ->
     assert "jwk" not in protected[0]
     assert protected[0]["url"] == f"{server.url}/order/1"
     assert server.seen[1][2]["payload"] == ""
-
-
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 @pytest.mark.parametrize(("kind", "alg"), [("rsa2048", "RS256"), ("ec256", "ES256"), ("ec384", "ES384")])
@@ -232,88 +107,6 @@ def test_thumbprint_is_that_of_the_rfc() -> None:
         text = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
         expected = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
         assert thumbprint(key) == expected
-
-
-# -- retries
-
-
-def test_server_errors_are_tried_again(server: Server, make: Make) -> None:
-    server.queue = [(500, {}, b"<html>"), problem("serverInternal", 502)]
-    client = make()
-    assert client.get(f"{server.url}/x").status == 200
-    assert [0.5 <= pause <= 3 for pause in slept(client)] == [True, True]
-
-
-def test_busy_obeys_retry_after(server: Server, make: Make) -> None:
-    server.queue = [problem("rateLimited", 503, **{"Retry-After": "7"})]
-    client = make()
-    client.get(f"{server.url}/x")
-    assert slept(client) == [7]
-
-
-def test_a_short_rate_limit_is_waited_for(server: Server, make: Make) -> None:
-    server.queue = [problem("rateLimited", 429, **{"Retry-After": "10"})]
-    client = make()
-    client.get(f"{server.url}/x")
-    assert slept(client) == [10]
-
-
-@pytest.mark.parametrize(
-    ("answer", "hours"),
-    [
-        (problem("rateLimited", 429, **{"Retry-After": "3600"}), 1),
-        (problem("rateLimited", 429, **{"Retry-After": "Sat, 21 Nov 2026 14:00:00 GMT"}), 2),
-        (problem("rateLimited", 429), None),
-        (problem("paused", 429, **{"Retry-After": "1"}), 1 / 3600),
-    ],
-)
-def test_other_rate_limits_are_told_at_once(server: Server, make: Make, answer: Answer, hours: float | None) -> None:
-    server.queue = [answer]
-    client = make()
-    with pytest.raises(AcmeError) as caught:
-        client.get(f"{server.url}/x")
-    assert slept(client) == []
-    expected = None if hours is None else NOW + datetime.timedelta(hours=hours)
-    assert caught.value.retry_after == expected
-    assert caught.value.status == 429
-
-
-def test_lost_answers(server: Server, make: Make) -> None:
-    server.queue = [None, None]
-    assert make().get(f"{server.url}/x").status == 200
-    server.queue = [None, None, None]
-    with pytest.raises(AcmeNetworkError, match="no answer"):
-        make().get(f"{server.url}/x")
-
-
-@pytest.mark.parametrize("answer", [None, (500, {}, b""), (504, {}, b"<html>")])
-def test_what_must_not_be_repeated_is_not(server: Server, make: Make, answer: Answer | None) -> None:
-    client = make()
-    server.queue = [answer]
-    with pytest.raises(CertfleetError):
-        client.post(client.endpoint("newAccount"), {}, repeatable=False)
-    assert len([1 for method, _path, _body in server.seen if method == "POST"]) == 1
-    server.queue = [problem("badNonce"), problem("rateLimited", 503)]
-    assert client.post(client.endpoint("newAccount"), {}, repeatable=False).status == 200
-
-
-def test_no_connection(make: Make, server: Server) -> None:
-    client = make()
-    url = client.directory_url
-    server.shutdown()
-    server.server_close()
-    client = AcmeClient(url.replace("/dir", "/other"), KEY, clock=FakeClock())
-    with pytest.raises(AcmeNetworkError, match="no connection"):
-        client.get(client.directory_url)
-    assert len(slept(client)) == transport.RETRIES[transport.Failure.CONNECT].tries - 1
-
-
-def test_everything_ends_with_the_time_given(server: Server, make: Make) -> None:
-    server.queue = [problem("rateLimited", 503, **{"Retry-After": "50"})] * 10
-    client = make(timeout=120.0)
-    with pytest.raises(AcmeError):
-        client.get(f"{server.url}/x")
-    assert slept(client) == [50, 50]
 
 
 # -- refusals
@@ -404,55 +197,6 @@ def test_a_bad_ca_file_is_said(tmp_path: Path) -> None:
 def test_not_an_acme_directory(server: Server, make: Make) -> None:
     with pytest.raises(AcmeNetworkError, match="has no renewalInfo"):
         make().endpoint("renewalInfo")
-
-
-# -- Retry-After
-
-
-@pytest.fixture(params=["UTC", "Europe/Helsinki", "America/New_York", "Asia/Kolkata"])
-def _zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(os.environ, "TZ", request.param)
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.mark.usefixtures("_zone")
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("0", 0),
-        ("60", 60),
-        ("99999999999999", 86400),
-        ("Sat, 21 Nov 2026 12:01:00 GMT", 60),
-        ("Sat, 21 Nov 2026 14:01:00 +0200", 60),
-        ("Sat, 21 Nov 2026 12:01:00 -0000", 60),
-        ("Sat, 21 Nov 2026 11:00:00 GMT", 0),
-        ("Sat, 21 Nov 2030 11:00:00 GMT", 86400),
-        ("Saturday, 21-Nov-26 12:01:00 GMT", 60),
-        ("-5", None),
-        ("soon", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_retry_after(value: str | None, seconds: int | None) -> None:
-    found = http_dates.parse_retry_after(value, NOW)
-    assert found == (None if seconds is None else NOW + datetime.timedelta(seconds=seconds))
-    assert found is None or found.tzinfo is UTC
-
-
-def test_retry_after_is_meant_by_the_clock_of_the_server() -> None:
-    """F28: however wrong ours is."""
-    for hours in (-2, 2):
-        date, later = (
-            email.utils.format_datetime(NOW + datetime.timedelta(hours=hours, seconds=seconds), usegmt=True)
-            for seconds in (0, 30)
-        )
-        assert http_dates.parse_retry_after(later, NOW, date) == NOW + datetime.timedelta(seconds=30)
-    minute = "Sat, 21 Nov 2026 12:01:00 GMT"
-    assert http_dates.parse_retry_after(minute, NOW, "soon") == NOW + datetime.timedelta(minutes=1)
 
 
 # -- registration
