@@ -43,7 +43,9 @@ pygments_style = "ansible"
 # Of blocks that name no language.
 highlight_language = "text"
 html_theme = "sphinx_ansible_theme"
-html_theme_options = {"display_version": True}
+html_theme_options = {"topbar_links": {"Repository": GALAXY["repository"], "Issues": GALAXY["issues"]}}
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_show_sphinx = False
 html_use_index = False
 html_copy_source = False
@@ -66,7 +68,10 @@ def _menu(readme: str) -> str:
     guides = readme.partition("\n## Guides\n")[2].partition("\n## ")[0]
     sections = [section.partition("\n") for section in guides.split("\n### ")[1:]]
     entries = {caption: re.findall(r"\]\(([^)]+)\.md\)", text) for caption, _newline, text in sections}
-    entries["Reference"] = ["collections/certfleet/sophos_xgs/index", "collections/environment_variables"]
+    entries["Reference"] = [
+        "Modules, plugins and role <collections/certfleet/sophos_xgs/index>",
+        "Environment variables <collections/environment_variables>",
+    ]
     return "".join(
         "\n".join(["\n```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```\n"])
         for caption, pages in entries.items()
@@ -76,13 +81,22 @@ def _menu(readme: str) -> str:
 def _read(app: Any, docname: str, source: list[str]) -> None:
     if docname == "index":
         source[0] += _menu(source[0])
-    if not docname.startswith("collections/"):
+    if docname.endswith("/docsite/guides"):
+        # Its links are to the repository, so that it is good for other sites too.
+        source[0] = source[0].replace(f"{FILES}README.md", "../../../../index.html")
+        source[0] = re.sub(rf"{FILES}(\S+)\.md", r"../../../../\1.html", source[0])
+    elif not docname.startswith("collections/"):
         source[0] = LINK.sub(
             lambda link: (
                 link[0] if not link[2] or ":" in link[2] else link[1] + _target(app, docname, link[2]) + link[3]
             ),
             source[0],
         )
+
+
+def _lead_home(app: Any, page: str, template: str, context: dict[str, Any], document: Any) -> None:
+    """The theme's link at the top knows one address for all pages."""
+    context["theme_documentation_home_url"] = context["pathto"]("index")
 
 
 def _find(app: Any, env: Any, reference: Any, shown: nodes.Node) -> nodes.Node | None:
@@ -93,3 +107,4 @@ def _find(app: Any, env: Any, reference: Any, shown: nodes.Node) -> nodes.Node |
 def setup(app: Any) -> None:
     app.connect("source-read", _read)
     app.connect("missing-reference", _find)
+    app.connect("html-page-context", _lead_home)
