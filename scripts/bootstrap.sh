@@ -57,7 +57,7 @@ make_venv() {
 
 install_requirements() {
   local wanted stamp=.venv/.requirements.sha256
-  wanted=$(cat requirements/*.txt tests/emulator/requirements.txt | sha256sum)
+  wanted=$(cat requirements/{constraints,dev,runtime}.txt tests/emulator/requirements.txt | sha256sum)
   if [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null; then
     [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
   else
