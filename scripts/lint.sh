@@ -29,7 +29,8 @@ types() { # through the import path, so that ansible_collections.… resolves to
 
 tracked() { git ls-files -co --exclude-standard -- "$@"; }
 
-sizes() { tracked '*.py' '*.yml' '*.yaml' | xargs "$bin/python" scripts/check-size.py; }
+# What is generated may be as long as it is.
+sizes() { tracked '*.py' '*.yml' '*.yaml' ':!changelogs/changelog.yaml' | xargs "$bin/python" scripts/check-size.py; }
 
 say "lint"
 check "ruff check" "$bin/ruff" check --quiet .

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: acme_account
 short_description: Register, change or deactivate an ACME account
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Registers an ACME account (RFC 8555) for a key, and keeps its contact addresses up to date.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: acme_certificate_revoke
 short_description: Revoke a certificate at its ACME CA
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Revokes a certificate (RFC 8555 section 7.6), which cannot be undone. One that is revoked already is left alone.

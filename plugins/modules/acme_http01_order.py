@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: acme_http01_order
 short_description: Obtain certificates from an ACME CA by HTTP-01, with the firewall's port open for just that long
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Orders a list of certificates, has their names validated over HTTP, and stores key and chain of each in a private directory.

@@ -6,7 +6,7 @@
 DOCUMENTATION = r"""
 module: acme_http01_responder
 short_description: Start and stop the responder for HTTP-01 validations
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Runs a small HTTP server that answers the HTTP-01 challenges (RFC 8555) of every order of one ACME account.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: onbox_cert
 short_description: Replace a certificate's files on a Sophos XGS firewall by SSH, where its XML API stays off
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Writes certificate, chain and key over those of the same name in the firewall's own folder, has the web server read them, and sees by

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: onbox_config_info
 short_description: Read the certificates that an on-box shell tool renewed
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Reads the C(config.csv) of the shell tools that renew certificates on the firewall itself, and returns what stands in it as

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: onbox_responder
 short_description: Start and stop the responder for HTTP-01 validations on a Sophos XGS firewall itself, by SSH
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Sends the program of M(certfleet.sophos_xgs.acme_http01_responder) to the firewall and has its own C(python3) run it, 3.7 or later.

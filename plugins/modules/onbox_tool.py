@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: onbox_tool
 short_description: Take a shell tool that renews certificates off a Sophos XGS firewall
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Logs in by SSH and takes off what the public shell tools leave on a firewall, that is their endless loop with all that it started, their

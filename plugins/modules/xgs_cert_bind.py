@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: xgs_cert_bind
 short_description: Point consumers on a Sophos XGS firewall at a certificate, and verify that they serve it
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Switches web admin console and portals, web server protection rules, SSL VPN, e-mail TLS, hotspot page, remote access IPsec,

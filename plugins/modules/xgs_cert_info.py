@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: xgs_cert_info
 short_description: Read which certificates a Sophos XGS firewall holds and who uses them
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Reads names, validity, issuer, key type and fingerprint of the certificates on a firewall, whether their chains are complete, and who uses each.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: xgs_cert_plan
 short_description: Decide which certificates of a Sophos XGS firewall are due, and why
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Compares the certificates that a firewall shall have with those that it has, and says for each what has to be done and why.

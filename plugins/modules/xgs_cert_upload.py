@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: xgs_cert_upload
 short_description: Put a certificate on a Sophos XGS firewall under a versioned name
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Uploads certificate, chain and private key as a new object, named NAME-YYYYMMDD-FFFFFFFF after expiry and fingerprint,

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: xgs_dnat_port
 short_description: Forward one TCP port of a Sophos XGS firewall for a limited time
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Forwards a TCP port of WAN addresses to a host inside, with the NAT rule, the firewall rule and the objects that this takes.

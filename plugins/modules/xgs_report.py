@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: xgs_report
 short_description: Write the report of a renewal to files
-version_added: 0.1.0
+version_added: 1.0.0
 author: certfleet contributors (@certfleet)
 description:
   - Writes what became of the certificates of a fleet to files on the control node, as JSON, as a page for people, and as metrics for Prometheus.
