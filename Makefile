@@ -13,7 +13,7 @@ PYTEST_ARGS ?= -n 2
 # For the benchmark: make bench BENCH_ARGS="--cases 1,100 --tools ours,floor --runs 3"
 BENCH_ARGS ?=
 
-.PHONY: help bootstrap demo test test-all test-faults lint unit integration collection sanity lint-ansible docs bench bench-fleet bench-onbox clean
+.PHONY: help bootstrap demo test test-all test-faults lint unit integration collection sanity lint-ansible galaxy-importer docs bench bench-fleet bench-onbox clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -58,6 +58,9 @@ sanity: bootstrap ## ansible-test sanity, as Galaxy and Automation Hub run it
 
 lint-ansible: bootstrap ## ansible-lint with the production profile
 	@scripts/ansible-lint.sh
+
+galaxy-importer: bootstrap ## the checks that Galaxy makes of an upload
+	@scripts/galaxy-importer.sh
 
 docs: bootstrap ## check the documentation, and make its site (build/docs/html)
 	@scripts/docs.sh

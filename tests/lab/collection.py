@@ -17,6 +17,8 @@ def install(into: Path) -> Path:
     """Install the checkout below `into`; returns the path for ANSIBLE_COLLECTIONS_PATH."""
     dist, collections = into / "dist", into / "collections"
     environment = clean_environment(collections, into / "work")
+    for earlier in dist.glob("certfleet-sophos_xgs-*.tar.gz"):
+        earlier.unlink()
     _galaxy(["build", "--force", "--output-path", str(dist), str(CHECKOUT)], environment)
     (tarball,) = dist.glob("certfleet-sophos_xgs-*.tar.gz")
     _galaxy(["install", "--offline", "--force", "--no-deps", "-p", str(collections), str(tarball)], environment)
