@@ -29,14 +29,16 @@ SHORT_LIFE = datetime.timedelta(days=10)
 class Source(t.Protocol):
     """Where renewal information comes from: a Transport, or an AcmeClient."""
 
-    # Its time, as far as it has told it.
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """Its time, as far as it has told it."""
 
     @property
-    def directory(self) -> dict[str, t.Any]: ...
+    def directory(self) -> dict[str, t.Any]:
+        """RFC 8555 section 7.1.1."""
 
-    def get(self, url: str) -> Reply: ...
+    def get(self, url: str) -> Reply:
+        """What it answers there."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -73,7 +73,7 @@ def lease_file(port: int) -> str:
 
 def look(shell: Shell, port: int) -> tuple[int, Running | None]:
     """The firewall's time, and our responder on this port, if there is one."""
-    clock, _, text = shell.run(_LOOK.format(file=lease_file(port))).output.partition("\n")
+    clock, _end, text = shell.run(_LOOK.format(file=lease_file(port))).output.partition("\n")
     if not clock.strip().isdigit():
         raise ShellError(f"the firewall's clock says {clock!r}")
     try:
@@ -119,7 +119,7 @@ def _started(shell: Shell, port: int, wanted: Running) -> Running:
     serve = _SERVE.format(port=port, thumbprint=wanted.thumbprint, file=file)
     program = inspect.getsource(_responder).encode()
     done = shell.run(_START.format(serve=f"'{serve}'"), stdin=program, check=False)
-    first, _, said = done.output.strip().rpartition("\n")[2].partition(" ")
+    first, _blank, said = done.output.strip().rpartition("\n")[2].partition(" ")
     try:
         answer: dict[str, t.Any] = json.loads(said)
         running = dataclasses.replace(wanted, pid=int(answer["pid"]), shell=int(first))

@@ -78,9 +78,9 @@ def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.
     fresh = [write.entity for write in writes if write.operation != "remove"]
     after = {**_summary(wanted, lease), **_listed(fresh)}
     return Plan(
-        _listed([*gone, *old]),
-        after if writes else {},
-        writes,
+        before=_listed([*gone, *old]),
+        after=after if writes else {},
+        writes=writes,
         holds=tuple(one for tag in ENTITIES for one in stays if one.tag == tag and mark_of(one)),
         joins=tuple(name_of(nat) for nat in nats if objects.find(NAT, name_of(nat)) is nat),
         opened=None if any(one.tag in RULES and name_of(one) not in updated for one in fresh) else opened,
