@@ -3,20 +3,9 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ..module_utils._xgs.runs import playbook_run
 from ..modules import xgs_dnat_port
-from ..plugin_utils._controller_action import LOCAL, ControllerAction
+from ..plugin_utils._run_action import RunAction
 
 
-class ActionModule(ControllerAction):
+class ActionModule(RunAction):
     module_file = xgs_dnat_port
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        run_id = playbook_run()
-        if self._task.delegate_to and self._task.delegate_to not in LOCAL:
-            # There no such process is to be looked for.
-            run_id = run_id.replace("x", "at")
-        self._task.args = {"run_id": run_id, **self._task.args}
-        return super().run(tmp, task_vars)
