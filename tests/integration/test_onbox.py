@@ -178,6 +178,21 @@ def test_the_whole_renewal_by_ssh(shell_box, site, renew, ca, firmware):
     assert (again.changed, ca.issued(), site.files()) == (0, 2, after)
 
 
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"name": "OWA", "consumers": ["webadmin"]}, "without the XML API nothing can be made to use it"),
+        ({"name": "absent"}, "In the web admin console, upload any certificate as absent"),
+    ],
+)
+def test_what_cannot_be_done_by_ssh_is_told_by_the_plan(site, renew, ca, firmware, entry, told):
+    result = renew(ca, xgs_letsencrypt_certificates=[{"domains": [NAME], **entry}])
+    assert result.failed == 1
+    assert f"fw1: {entry['name']}: plan: " in result.stdout
+    assert told in result.stdout
+    assert ca.requests() == []
+
+
 def test_a_certificate_that_is_not_served_by_ssh(shell_box, site, renew, ca, firmware):
     """The web server does not read it: the one of before is put back, and the next run installs what was issued."""
     rules, files, first = shell_box.rules(), site.files(), site.shown(NAME, ca.root_pem())
