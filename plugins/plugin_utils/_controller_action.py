@@ -27,6 +27,8 @@ from ..module_utils._runner import Arguments, Outcome, failure_result, missing_l
 from ._telling import telling
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
+# Values of an option `method`.
+BY_SSH = ("ssh", "iptables")
 PROGRESS = "xgs_letsencrypt_progress"
 # Inventory variables for an option, the most particular first: ours, then those of the vendor's collection.
 INVENTORY = {
@@ -113,13 +115,23 @@ class ControllerAction(ActionBase):
         """Fill in the connection options that the task leaves out."""
         arguments: Arguments = self.module_file.ARGUMENTS
         ssh = arguments.ssh
-        if ssh and isinstance(args.get(ssh) or {}, dict):
+        if ssh and isinstance(args.get(ssh) or {}, dict) and _goes_by_ssh(arguments, args):
             args[ssh] = _filled(args.get(ssh) or {}, SSH_INVENTORY, variables, templar)
         place = arguments.connection
         if place is None or (place and not isinstance(args.get(place), dict)):
             return args
         options = _filled(args[place] if place else args, INVENTORY, variables, templar)
         return {**args, place: options} if place else options
+
+
+def _goes_by_ssh(arguments: Arguments, args: dict[str, t.Any]) -> bool:
+    """Where a task goes by the API it is given no password for SSH: Ansible masks the letters of each secret of a task
+    wherever they stand in its result, be it in the name of a certificate.
+    """
+    place = arguments.connection
+    spec = arguments.spec[place]["options"] if place else arguments.spec
+    options = args.get(place) if place else args
+    return "method" not in spec or (isinstance(options, dict) and options.get("method") in BY_SSH)
 
 
 def _filled(
