@@ -10,6 +10,7 @@ from lab.console.box import LAN, WAN
 from lab.console.httpd import Httpd
 from lab.console.server import PASSWORD
 from lab.pebble import AcmeCa
+from lab.ports import free_port
 from lab.processes import wait_until
 
 pytestmark = pytest.mark.any_firmware
@@ -119,7 +120,7 @@ def renew(shell_box, site, playbook, tmp_path):
         "xgs_letsencrypt_certificates": [{"name": "OWA", "domains": [NAME]}],
         "xgs_letsencrypt_wan_host": [WAN],
         "xgs_letsencrypt_responder_address": "127.0.0.1",
-        "xgs_letsencrypt_responder_port": 28080,
+        "xgs_letsencrypt_responder_port": free_port(),
         "xgs_letsencrypt_responder_managed": False,
         "xgs_letsencrypt_onbox_directory": str(site.certificates),
         "xgs_letsencrypt_verify_address": WAN,

@@ -17,9 +17,10 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs.forward 
 
 from lab.console import Box
 from lab.console.box import WAN
+from lab.ports import free_port
 from lab.processes import wait_until
 
-PORT, PRINT = 28081, "w" * 43
+PRINT = "w" * 43
 TOKEN = "abcdefghijklmnopqrstuvwxyz_-0123456789"
 NO_SSH = "INPUT -i lan -p tcp --dport 22 -j REJECT --reject-with tcp-reset"
 
@@ -34,7 +35,8 @@ def endpoint(shell_box: Box) -> Endpoint:
 @pytest.fixture
 def window(shell_box: Box, endpoint: Endpoint) -> Iterator[ShellWindow]:
     before = shell_box.rules()
-    forward = Forward("certfleet-http01", "127.0.0.1", PORT, wan_hosts=(WAN,))
+    # Another one for each test: all firewalls of this machine have one /tmp.
+    forward = Forward("certfleet-http01", "127.0.0.1", free_port(), wan_hosts=(WAN,))
     yield ShellWindow(endpoint, forward, lambda: PRINT)
     assert shell_box.rules() == before
     assert asked(shell_box) is None
@@ -98,7 +100,7 @@ def test_what_cannot_be_closed_has_its_lease(shell_box: Box, window: ShellWindow
 
 def test_a_port_that_is_taken_opens_nothing(shell_box: Box, window: ShellWindow, endpoint: Endpoint) -> None:
     with shell(endpoint) as session:
-        responder.start(session, PORT, "o" * 43, 60, "other")
+        responder.start(session, window.forward.target_port, "o" * 43, 60, "other")
         with pytest.raises(CertfleetError, match="serves another ACME account"), window():
             pass
-        assert responder.stop(session, PORT, "other")
+        assert responder.stop(session, window.forward.target_port, "other")
