@@ -89,11 +89,20 @@ class Hostile:
                 self.requests.append(body)
                 self._open += 1
                 self.most = max(self.most, self._open)
-            try:
-                self.script(secure.sendall)
-            finally:
-                with self._lock:
-                    self._open -= 1
+            answered = contextlib.ExitStack()
+            answered.callback(self._answered)
+
+            def send(data: bytes) -> None:
+                # Before, since whoever has the answer may send the next request at once.
+                answered.close()
+                secure.sendall(data)
+
+            with answered:
+                self.script(send)
+
+    def _answered(self) -> None:
+        with self._lock:
+            self._open -= 1
 
     def __enter__(self) -> Hostile:
         threading.Thread(target=self._accept, daemon=True).start()

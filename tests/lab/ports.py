@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import time
@@ -15,6 +16,9 @@ LOWEST, HIGHEST = 20000, 32000
 POLL = 0.02
 # From where: see `Machine.connect`.
 Connect = Callable[[tuple[str, int], float], socket.socket]
+# Each worker of pytest has ports of its own: one that is given away may not be bound for a while.
+LANES = 4
+LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % LANES
 # What was given away may not be bound yet, and must not be given to somebody else meanwhile.
 _given: set[int] = set()
 
@@ -22,7 +26,7 @@ _given: set[int] = set()
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that nothing uses on `host`, neither by TCP nor by UDP (DNS wants both). Each is given once a process."""
     for _ in range(200):
-        port = random.randint(LOWEST, HIGHEST)
+        port = random.randrange(LOWEST + LANE, HIGHEST, LANES)
         if port in _given:
             continue
         try:

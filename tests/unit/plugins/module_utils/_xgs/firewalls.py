@@ -83,7 +83,7 @@ class Box:
     @property
     def forwards(self) -> bool:
         """Whether a connection to port 80 comes about."""
-        return is_open(self.address, 5080)
+        return is_open(self.address, 5080, timeout=10.0)
 
     def names(self, entity: str) -> list[str]:
         return list(self.state["objects"].get(entity, []))

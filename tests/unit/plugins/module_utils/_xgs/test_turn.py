@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -100,8 +101,14 @@ def test_a_process_that_is_killed_keeps_nobody_waiting(held: tuple[Hostile, Held
         assert firewall(server.port).get("Zone")
 
 
+def slowly(send: Send) -> None:
+    """So that two at a time would be seen."""
+    time.sleep(0.01)
+    send(ANSWER)
+
+
 def test_threads_and_processes_take_turns(tls: TlsFiles) -> None:
-    with Hostile(tls, lambda send: send(ANSWER)) as server, contextlib.ExitStack() as stack:
+    with Hostile(tls, slowly) as server, contextlib.ExitStack() as stack:
         others = [stack.enter_context(another_process(server.port)) for _ in range(2)]
         with ThreadPoolExecutor(8) as pool:
             found = list(pool.map(lambda _: firewall(server.port).get("Zone"), range(40)))
