@@ -76,10 +76,10 @@ def test_imported_renewed_retired(play, fleet, box, console, tmp_path):
     imported = json.loads("{" + shown.stdout.partition('"msg": {')[2].partition("\n    }\n")[0] + "}")
     hosts = {"fw1": {**login(console), **imported}}
 
-    early = play(fleet, hosts, RETIRE)
+    early = play(fleet, hosts, RETIRE, foreseen=False)
     assert early.host("fw1")["failed"] == 1
     assert "waf:OWA rule would go on with a certificate that nobody renews" in early.stdout
-    by_ssh = play(fleet, {"fw1": {**login(console), "xgs_letsencrypt_method": "ssh"}}, RETIRE)
+    by_ssh = play(fleet, {"fw1": {**login(console), "xgs_letsencrypt_method": "ssh"}}, RETIRE, foreseen=False)
     assert "Nobody would renew OWA, which xgs_letsencrypt_certificates does not have" in by_ssh.stdout
     assert loops(console)
     assert sorted(box.rules()) == sorted([RULE, OTHER_RULE])
