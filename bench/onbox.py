@@ -53,7 +53,7 @@ class OnBox:
         from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._shell.session import shell
 
         ssh = self._box.ssh
-        pins = tuple(one.rstrip("=") for one in ssh["fingerprint"])
+        pins = tuple(ssh["fingerprint"])
         start = time.perf_counter()
         with shell(Endpoint(ssh["host"], ssh["port"], password=ssh["password"], fingerprints=pins)):
             return Took(time.perf_counter() - start)

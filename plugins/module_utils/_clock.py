@@ -10,6 +10,11 @@ import time
 import typing as t
 
 
+def moment(seconds: float) -> datetime.datetime:
+    """Seconds since 1970 as a time, aware, UTC."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+
+
 class Clock:
     """The system's clock."""
 
@@ -91,4 +96,4 @@ class Deadline:
             yield
 
 
-__all__ = ("Clock", "CorrectedClock", "Deadline")
+__all__ = ("Clock", "CorrectedClock", "Deadline", "moment")

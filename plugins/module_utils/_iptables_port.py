@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import re
 import typing as t
 
+from ._clock import moment
 from ._errors import CertfleetError, stage
 from ._names import is_address
 from ._runner import Outcome, Params
@@ -204,7 +204,7 @@ def _label(mark: Mark, rule: Rule) -> str:
 
 
 def _utc(seconds: int) -> str:
-    return utc(datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc))
+    return utc(moment(seconds))
 
 
 __all__ = ("apply", "check_forward", "plan_absent", "plan_present", "run")

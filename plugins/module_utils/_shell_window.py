@@ -8,11 +8,10 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import re
 import typing as t
 
-from ._clock import Clock
+from ._clock import Clock, moment
 from ._errors import CertfleetError, stage
 from ._iptables_port import Plan, apply, check_forward, plan_absent, plan_present
 from ._port_window import PortWindow
@@ -94,7 +93,7 @@ class ShellWindow(PortWindow):
         self._since = self.clock.monotonic()
         self._apply(iptables, plan)
         if plan.mark:
-            self.opened_at, self.until = _utc(plan.mark.opened), _utc(plan.mark.expires)
+            self.opened_at, self.until = moment(plan.mark.opened), moment(plan.mark.expires)
         self.closed_at = None
 
     def _apply(self, iptables: Iptables, plan: Plan) -> None:
@@ -119,13 +118,9 @@ class ShellWindow(PortWindow):
         if self._since is not None:
             self.seconds += self.clock.monotonic() - self._since
             self._since = None
-        self.closed_at = _utc(iptables.now())
+        self.closed_at = moment(iptables.now())
         if self.answers_itself:
             responder.stop(session, self.forward.target_port, self.run)
-
-
-def _utc(seconds: int) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
 
 
 __all__ = ("ShellWindow",)

@@ -227,12 +227,11 @@ def _outcome(changed: bool, before: StoredCertificate, after: StoredCertificate,
     if facts:
         told = {key: facts.as_dict()[key] for key in TOLD}
     used = {"consumer": before.name, "certificate": before.name, "served_by": served_by, "verified": bool(served_by)}
-    previous = before.facts.fingerprint if before.facts else None
     result = {
         "certificate": before.name,
         **told,
         "lifetime_days": facts.lifetime_days if facts else None,
-        "consumers": [{**used, "previous": previous, "reason": None, "displaced": {}}],
+        "consumers": [{**used, "previous": before.fingerprint, "reason": None, "displaced": {}}],
     }
     return Outcome(changed, result, before.as_dict(), (after if changed else before).as_dict())
 

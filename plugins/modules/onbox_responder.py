@@ -79,9 +79,9 @@ pid:
   sample: 4711
 """
 
-import datetime
 import typing as t
 
+from ..module_utils._clock import moment
 from ..module_utils._errors import CertfleetError, stage
 from ..module_utils._responder import THUMBPRINT
 from ..module_utils._runner import Arguments, Outcome, Params, run_module
@@ -125,7 +125,7 @@ def _started(session: Shell, params: Params, run_id: str, check_mode: bool) -> O
         changed, running = present is None, present or Running(thumbprint, now + lease, (run_id,))
     else:
         changed, running = start(session, port, thumbprint, lease, run_id)
-    expires = utc(datetime.datetime.fromtimestamp(running.expires, datetime.timezone.utc))
+    expires = utc(moment(running.expires))
     return _outcome(changed, {"port": port, "expires": expires, "pid": running.pid}, "stopped", "started")
 
 

@@ -68,17 +68,17 @@ class Replacement:
 
     def _expected(self, served: Served) -> bool:
         """What is there may be unreadable; or there already, and read by nobody yet."""
-        known = (_fingerprint(self.current), _fingerprint(self.new))
+        known = (self.current.fingerprint, self.new.fingerprint)
         return self.there or not self.current.facts or served.fingerprint in known
 
     def settled(self, seen: t.Iterable[Served]) -> bool:
         """Whether nothing is left to do."""
-        return self.there and all(one.fingerprint == _fingerprint(self.new) for one in seen)
+        return self.there and all(one.fingerprint == self.new.fingerprint for one in seen)
 
     @property
     def there(self) -> bool:
         """Whether the files are the new one's already."""
-        return _fingerprint(self.current) == _fingerprint(self.new)
+        return self.current.fingerprint == self.new.fingerprint
 
     def reread(self, seen: list[Served]) -> None:
         """The files are as they should be, but not what is served. Raises CertfleetError, stage "verify"."""
@@ -100,7 +100,7 @@ class Replacement:
     def _verify(self, seen: list[Served]) -> None:
         tell("verify", f"what serves {self.files.name}")
         now = self._wait(seen, self.new)
-        wrong = [one for one in now if one.fingerprint != _fingerprint(self.new)]
+        wrong = [one for one in now if one.fingerprint != self.new.fingerprint]
         if wrong:
             raise CertfleetError(
                 f"the new certificate is not served {self.timeout:g} s after the web server was told to read it: "
@@ -125,8 +125,8 @@ class Replacement:
                 " the firewall can be reached."
             )
             return
-        old = [one for one in seen if one.fingerprint == _fingerprint(self.current)]
-        wrong = [one for one in self._wait(old, self.current) if one.fingerprint != _fingerprint(self.current)]
+        old = [one for one in seen if one.fingerprint == self.current.fingerprint]
+        wrong = [one for one in self._wait(old, self.current) if one.fingerprint != self.current.fingerprint]
         if wrong:
             error.advise(f"The files of before are back, but {'; '.join(map(shown, wrong))}: look at it now.")
         else:
@@ -134,17 +134,13 @@ class Replacement:
 
     def _undo(self, shell: Shell) -> None:
         """Nobody knows how far it came; and it may be done twice."""
-        if _fingerprint(self.files.read(shell)) == _fingerprint(self.new):
+        if self.files.read(shell).fingerprint == self.new.fingerprint:
             # What is served in the end, the handshake tells.
             with contextlib.suppress(NotReread):
                 self.files.put_back(shell)
 
     def _wait(self, seen: list[Served], certificate: StoredCertificate) -> list[Served]:
-        return wait_for(seen, _fingerprint(certificate), self.clock, self.timeout)
-
-
-def _fingerprint(certificate: StoredCertificate) -> str | None:
-    return certificate.facts.fingerprint if certificate.facts else None
+        return wait_for(seen, certificate.fingerprint, self.clock, self.timeout)
 
 
 __all__ = ("Replacement",)

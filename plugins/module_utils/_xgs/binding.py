@@ -110,7 +110,7 @@ class _Switch:
 
     @property
     def fingerprint(self) -> str:
-        return self.certificate.facts.fingerprint if self.certificate.facts else ""
+        return self.certificate.fingerprint or ""
 
     def point(self) -> None:
         tell("bind", f"{self.consumer} to {self.certificate.name}")

@@ -53,6 +53,11 @@ class StoredCertificate:
             return None
 
     @property
+    def fingerprint(self) -> str | None:
+        """SHA-256, lower-case hex; as far as there is a certificate that can be understood."""
+        return self.facts.fingerprint if self.facts else None
+
+    @property
     def origin(self) -> str | None:
         """The origin_of() that its name tells; None where it tells none, or is not a name that we gave."""
         version = VERSION.search(self.name)

@@ -53,7 +53,7 @@ def find_endpoints(
     if consumer.kind.key == "webadmin":
         # We are talking to the console, so what it shows is what it uses.
         previous = served[0].fingerprint
-    expected = (certificate.facts.fingerprint if certificate.facts else None, previous)
+    expected = (certificate.fingerprint, previous)
     found = tuple(one for one in served if one.certificate and (previous is None or one.fingerprint in expected))
     return Endpoints(found, "" if found else "; ".join(map(_why_not, served)) or reason)
 

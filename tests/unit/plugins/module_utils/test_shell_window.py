@@ -28,8 +28,7 @@ NO_SSH = "INPUT -i lan -p tcp --dport 22 -j REJECT --reject-with tcp-reset"
 @pytest.fixture
 def endpoint(shell_box: Box) -> Endpoint:
     ssh: dict[str, Any] = shell_box.ssh
-    pins = tuple(one.rstrip("=") for one in ssh["fingerprint"])
-    return Endpoint(ssh["host"], ssh["port"], password=ssh["password"], fingerprints=pins)
+    return Endpoint(ssh["host"], ssh["port"], password=ssh["password"], fingerprints=tuple(ssh["fingerprint"]))
 
 
 @pytest.fixture
