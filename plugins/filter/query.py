@@ -9,16 +9,40 @@ from ansible.errors import AnsibleFilterError
 
 try:
     import jmespath
+    from jmespath.functions import Functions
 except ImportError:
-    jmespath = None
+    jmespath, Functions = None, object
+
+
+class _Functions(Functions):
+    """JMESPath's own, which look at the very type of what they are given: Ansible's strings are none to them."""
+
+    def call_function(self, function_name: str, resolved_args: list[t.Any]) -> t.Any:
+        return super().call_function(function_name, [_plain(argument) for argument in resolved_args])
+
+
+def _plain(value: t.Any) -> t.Any:
+    if isinstance(value, dict):
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return int(value) if isinstance(value, int) else float(value)
+    return value
 
 
 def query(variables: t.Mapping[str, t.Any], expression: str) -> t.Any:
-    """The result of a JMESPath expression over variables."""
+    """The result of a JMESPath expression over variables.
+
+    Raises AnsibleFilterError when the expression fails, or the library is not installed.
+    """
     if jmespath is None:
         raise AnsibleFilterError("jmespath is needed: pip install jmespath")
     try:
-        return jmespath.search(expression, {key: variables[key] for key in variables})
+        options = jmespath.Options(custom_functions=_Functions())
+        return jmespath.search(expression, {key: variables[key] for key in variables}, options)
     except jmespath.exceptions.JMESPathError as error:
         raise AnsibleFilterError(f"the JMESPath expression {expression!r} fails: {error}") from error
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from lab.ending import Run
 from lab.fleet import Fleet
 from lab.foresight import compare, foresee
 from lab.jobs import Job
+from lab.pebble import AcmeCa
 from lab.plane import Plane
 from lab.playbook import PlaybookResult, prepare, run_playbook
 
@@ -70,6 +71,29 @@ def make_fleet(tmp_path: Path, plane: Callable[..., Plane], firmware: str) -> It
         for fleet in fleets:
             assert [name for name, state in fleet.all_port80().items() if state == "open"] == fleet.redirecting
             assert not fleet.responder_open()
+
+
+@pytest.fixture
+def add_staging(tmp_path: Path) -> Iterator[Callable[[Fleet, Iterable[str]], tuple[AcmeCa, dict[str, str]]]]:
+    """`add_staging(fleet, names)`: a staging CA beside the fleet's own, and the variables that name it.
+
+    It trusts what it validated once, as Let's Encrypt's does.
+    """
+    with ExitStack() as stack:
+
+        def add(fleet: Fleet, names: Iterable[str]) -> tuple[AcmeCa, dict[str, str]]:
+            ca = stack.enter_context(AcmeCa(tmp_path / "staging", http_port=fleet.http_port, authz_reuse=100))
+            for name in names:
+                ca.add_a(name, fleet.addresses["fw1"])
+            # Both CAs' servers are verified by one file.
+            both = tmp_path / "cas.pem"
+            both.write_text("".join(Path(path).read_text() for path in (fleet.ca.ca_file, ca.ca_file)))
+            return ca, {
+                "xgs_letsencrypt_staging_directory": ca.directory_url,
+                "xgs_letsencrypt_directory_ca_path": str(both),
+            }
+
+        yield add
 
 
 @pytest.fixture

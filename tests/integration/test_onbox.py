@@ -12,9 +12,11 @@ from lab.console.server import PASSWORD
 from lab.pebble import AcmeCa
 from lab.ports import free_port
 from lab.processes import wait_until
+from lab.reader import Reader
 
 pytestmark = pytest.mark.any_firmware
 CONTROL = "198.19.1.200"
+PAGE = "docs/onbox.md"
 NAME = "onbox.example.com"
 
 
@@ -152,31 +154,59 @@ def left(box):
     return [line for line in box.console.processes() if "python" in line or "watching" in line]
 
 
-def test_the_whole_renewal_by_ssh(shell_box, site, renew, ca, firmware):
+def test_the_whole_renewal_by_ssh_as_its_page_has_it(shell_box, site, ca, firmware, collection_path, tmp_path):
     """The responder on the firewall, the port by iptables, the certificate as a file; and nothing left of all that."""
+    reader = Reader(tmp_path / "reader", collection_path, shell_box.plane.control)
+    reader.values = {
+        "fw.helsinki.example.com": LAN,
+        "-p 22": f"-p {shell_box.console.port}",
+        "owa.example.com": NAME,
+        "203.0.113.5": WAN,
+        "~/.ssh/xgs": str(shell_box.console.key),
+    }
+    reader.knows(
+        xgs_ssh_port=shell_box.console.port,
+        xgs_letsencrypt_directory=ca.directory_url,
+        xgs_letsencrypt_staging_directory=ca.directory_url,
+        xgs_letsencrypt_directory_ca_path=ca.ca_file,
+        xgs_letsencrypt_onbox_directory=str(site.certificates),
+        xgs_letsencrypt_responder_port=free_port(),
+        xgs_letsencrypt_verify_timeout=5,
+    )
+    keys = reader.types("ssh-keyscan -p 22 fw.helsinki.example.com | ssh-keygen -l -f -").check()
+    assert shell_box.console.fingerprint in keys.stdout
+    reader.values["SHA256:9m0W…"] = shell_box.console.fingerprint
+    reader.copies("inventory.yml", PAGE, "by_ssh:")
     rules, files = shell_box.rules(), site.files()
     first = site.shown(NAME, ca.root_pem())
 
-    foreseen = renew(ca, "--check").check()
+    foreseen = reader.types("ansible-playbook certfleet.sophos_xgs.renew -i inventory.yml --check --diff").check()
     assert "would be renewed" in foreseen.stdout
     assert (ca.issued(), site.files(), shell_box.rules()) == (0, files, rules)
 
-    rehearsed = renew(ca, name="rehearse", xgs_letsencrypt_staging_directory=ca.directory_url).check()
+    rehearsed = reader.types("ansible-playbook certfleet.sophos_xgs.rehearse -i inventory.yml").check()
     assert f"validated: {NAME}" in rehearsed.stdout
     assert (ca.issued(), site.files(), shell_box.rules()) == (1, files, rules)
 
-    done = renew(ca).check()
+    done = reader.types("ansible-playbook certfleet.sophos_xgs.renew -i inventory.yml").check()
     shown = site.shown(NAME, ca.root_pem())
     assert (ca.issued(), shown.trusted) == (2, True)
     assert shown.fingerprint != first.fingerprint
     assert f"{WAN}:443 for {NAME}" in done.stdout
     assert (shell_box.seen(), shell_box.rules()) == ("silent", rules)
     wait_until(lambda: not left(shell_box), 10, lambda: f"still there: {left(shell_box)}")
-    assert PASSWORD not in done.stdout + done.stderr
 
     after = site.files()
-    again = renew(ca).check()
+    again = reader.types("ansible-playbook certfleet.sophos_xgs.renew -i inventory.yml").check()
     assert (again.changed, ca.issued(), site.files()) == (0, 2, after)
+
+    reader.values["state=previous"] = f"state=previous directory={site.certificates}"
+    back = (
+        "ansible fw-helsinki -i inventory.yml -m certfleet.sophos_xgs.onbox_cert"
+        ' -a "name=OWA state=previous verify_address=203.0.113.5"'
+    )
+    reader.types(back).check()
+    assert site.shown(NAME, ca.root_pem()).fingerprint == first.fingerprint
 
 
 @pytest.mark.parametrize(

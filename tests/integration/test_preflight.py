@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _responder_process as responder
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import account
 
 from lab.entries import certificate, certificates, firewall, waf_rule
-from lab.pebble import AcmeCa
 
 pytestmark = pytest.mark.any_firmware
 
@@ -165,24 +163,11 @@ NAMES = ["owa.stage.test", "new.stage.test"]
 
 
 @pytest.fixture
-def staging(make_fleet, tmp_path):
-    """(fleet, staging CA, variables). The staging CA trusts what it validated once, as Let's Encrypt's does."""
+def staging(make_fleet, add_staging, tmp_path):
+    """(fleet, staging CA, variables)"""
     fleet = make_fleet([firewall(1, *rules(*NAMES))], dict.fromkeys(NAMES, "fw1"))
-    with AcmeCa(tmp_path / "staging", http_port=fleet.http_port, authz_reuse=100) as ca:
-        for name in NAMES:
-            ca.add_a(name, fleet.addresses["fw1"])
-        # Both CAs' servers are verified by one file.
-        both = tmp_path / "cas.pem"
-        both.write_text("".join(Path(path).read_text() for path in (fleet.ca.ca_file, ca.ca_file)))
-        yield (
-            fleet,
-            ca,
-            {
-                "xgs_letsencrypt_staging_directory": ca.directory_url,
-                "xgs_letsencrypt_directory_ca_path": str(both),
-                "xgs_letsencrypt_state_dir": str(tmp_path / "state"),
-            },
-        )
+    ca, variables = add_staging(fleet, NAMES)
+    return fleet, ca, {**variables, "xgs_letsencrypt_state_dir": str(tmp_path / "state")}
 
 
 def test_a_rehearsal_validates_for_real_and_deploys_nothing(staging, play, tmp_path, scratch):
