@@ -14,7 +14,7 @@ except ImportError:
 
 
 def query(variables: t.Mapping[str, t.Any], expression: str) -> t.Any:
-    """The result of a JMESPath expression over variables."""
+    """The result of a JMESPath expression over variables. AnsibleFilterError when it fails, or jmespath is missing."""
     if jmespath is None:
         raise AnsibleFilterError("jmespath is needed: pip install jmespath")
     try:
@@ -27,4 +27,5 @@ class FilterModule:
     """JMESPath over a host's variables."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """By the names that templates call them."""
         return {"query": query}

@@ -70,7 +70,7 @@ class Probe:
 class Place:
     """Where the firewall will look for the responder, of which account, and what becomes of it when it is not there.
 
-    mode: one of PROBE_CHOICES; addresses: IPv4, IPv6 or both.
+    mode: one of PROBE_CHOICES; addresses: IPv4, IPv6 or both; port: TCP.
     """
 
     mode: str
@@ -127,7 +127,10 @@ class Preflight:
         )
 
     def watched(self, window: Opening, names: t.Collection[str]) -> Opening:
-        """The window, with a look through the port as soon as it is open."""
+        """The window, with a look through the port as soon as it is open.
+
+        Raises CertfleetError, stage "preflight", where an answer is required and none comes in PROBE_PATIENCE.
+        """
 
         @contextlib.contextmanager
         def opened() -> t.Iterator[None]:

@@ -69,6 +69,7 @@ class Examined:
 
     @property
     def warnings(self) -> list[str]:
+        """The findings that keep nobody from ordering."""
         found = self._preflight.findings if self._preflight else []
         return [str(finding) for finding in found if finding.severity == WARNING]
 
