@@ -79,7 +79,7 @@ class Place:
     thumbprint: str
 
 
-Opening = t.Callable[[], t.ContextManager[t.Any]]
+Window = t.Callable[[], t.ContextManager[t.Any]]
 
 
 class Preflight:
@@ -126,7 +126,7 @@ class Preflight:
             "; ".join(finding.problem for finding in errors), remedy=" ".join(remedies), stage="preflight"
         )
 
-    def watched(self, window: Opening, names: t.Collection[str]) -> Opening:
+    def watched(self, window: Window, names: t.Collection[str]) -> Window:
         """The window, with a look through the port as soon as it is open.
 
         Raises CertfleetError, stage "preflight", where an answer is required and none comes in PROBE_PATIENCE.
@@ -273,4 +273,4 @@ def _canonical(address: t.Any) -> str:
     return str(ipaddress.ip_address(str(address)))
 
 
-__all__ = ("ERROR", "PROBE_CHOICES", "WARNING", "Expected", "Finding", "Opening", "Place", "Preflight", "Probe")
+__all__ = ("ERROR", "PROBE_CHOICES", "WARNING", "Expected", "Finding", "Place", "Preflight", "Probe", "Window")
