@@ -33,6 +33,7 @@ def long_functions(tree: ast.Module) -> Iterator[str]:
 
 
 def main() -> int:
+    """Exit status 1 where there are any."""
     # Files deleted but not yet staged are still listed by git.
     paths = [path for path in map(Path, sys.argv[1:]) if path.exists()]
     found = [line for path in paths for line in too_long(path)]

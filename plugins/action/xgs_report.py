@@ -27,6 +27,7 @@ class ActionModule(ActionBase):
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Ansible's entry: writes the files, all that can be; the result of the task."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         checked = ArgumentSpecValidator(SPEC).validate(dict(self._task.args))
         if checked.error_messages:

@@ -15,7 +15,7 @@ except ImportError:
 
 
 class _Functions(Functions):
-    """JMESPath's own, which look at the very type of what they are given: Ansible's strings are none to them."""
+    """JMESPath's own, which look at the very type of what they are given: to them Ansible's strings are none."""
 
     def call_function(self, function_name: str, resolved_args: list[t.Any]) -> t.Any:
         return super().call_function(function_name, [_plain(argument) for argument in resolved_args])
@@ -34,10 +34,7 @@ def _plain(value: t.Any) -> t.Any:
 
 
 def query(variables: t.Mapping[str, t.Any], expression: str) -> t.Any:
-    """The result of a JMESPath expression over variables.
-
-    Raises AnsibleFilterError when the expression fails, or the library is not installed.
-    """
+    """The result of a JMESPath expression over variables. AnsibleFilterError when it fails, or jmespath is missing."""
     if jmespath is None:
         raise AnsibleFilterError("jmespath is needed: pip install jmespath")
     try:
@@ -51,4 +48,5 @@ class FilterModule:
     """JMESPath over a host's variables."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """By the names that templates call them."""
         return {"query": query}

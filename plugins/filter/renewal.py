@@ -13,6 +13,7 @@ class FilterModule:
     """Filters of the role xgs_letsencrypt."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """By the names that templates call them."""
         return {
             "to_order": to_order,
             "to_install": to_install,

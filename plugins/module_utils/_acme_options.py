@@ -73,7 +73,10 @@ def _request(entry: Params) -> CertificateRequest:
 
 
 def client_from(params: Params, key: PrivateKey | None = None) -> AcmeClient:
-    """A client for the account key, which is read as the options say unless it is given."""
+    """A client for the account key, which is read as the options say unless it is given.
+
+    CertfleetError (stage "account") when that cannot be used, AcmeNetworkError when the CA's URL or ca_path cannot.
+    """
     key = key or load_account_key(
         path=params["account_key_path"],
         content=params["account_key_content"],

@@ -24,7 +24,7 @@ _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One CAA record; tag in lower case."""
+    """One CAA record (RFC 8659 §4.1); tag in lower case."""
 
     flags: int
     tag: str

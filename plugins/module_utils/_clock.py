@@ -27,6 +27,7 @@ class Clock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        """Wait so many seconds; not at all where they are negative."""
         time.sleep(max(0.0, seconds))
 
 
@@ -61,12 +62,15 @@ class CorrectedClock(Clock):
         return [f"{problem}; {self._governs} {self._whose}'s. Set the one that is wrong."]
 
     def now(self) -> datetime.datetime:
+        """The server's time, aware, UTC; ours where it has told none, or the two agree."""
         return self.own.now() + self._behind
 
     def monotonic(self) -> float:
+        """Seconds of our own clock."""
         return self.own.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        """Wait so many seconds of our own clock."""
         self.own.sleep(seconds)
 
 
@@ -84,6 +88,7 @@ class Deadline:
 
     @property
     def over(self) -> bool:
+        """Whether no time is left."""
         return self.remaining == 0.0
 
     def tries(self, pauses: t.Iterable[float]) -> t.Iterator[None]:

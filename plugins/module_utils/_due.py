@@ -65,6 +65,7 @@ class Verdict:
     """action: RENEW (order, upload, bind), BIND (repoint consumers at what is there), PRUNE (remove
     versions that nobody uses) or NOTHING.
 
+    renew_at: from when on it is, or was, time (aware, UTC); None where its age was not looked at.
     foreign: the current certificate is of another CA, or nobody's, so that this CA has nothing to say about it.
     remark: what the user should know besides.
     """
@@ -79,6 +80,7 @@ class Verdict:
     remark: str = ""
 
     def as_dict(self, now: datetime.datetime) -> dict[str, t.Any]:
+        """As xgs_cert_plan returns it. now: aware, for `days_left`."""
         facts = self.current.facts if self.current else None
         return {
             "name": self.wanted.name,
@@ -132,7 +134,10 @@ def wanted_certificates(entries: t.Sequence[dict[str, t.Any]]) -> list[Wanted]:
 
 
 def judge(firewall: Firewall, wanted: t.Sequence[Wanted], advice: Advice, rules: Rules) -> list[Verdict]:
-    """What each certificate needs. One read of the firewall; more only where something is due or new."""
+    """What each certificate needs. One read of the firewall; more only where something is due or new.
+
+    Raises CertfleetError where the firewall does not tell, or a consumer is not there or needs another certificate.
+    """
     stored = read_certificates(firewall)
     verdicts = []
     for certificate in wanted:

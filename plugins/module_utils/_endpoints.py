@@ -28,7 +28,7 @@ _ENDPOINT = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """text: as the user wrote it. name: what is asked for, and what the certificate has to be issued for."""
+    """text: as the user wrote it. port: TCP. name: what is asked for, and what the certificate has to be issued for."""
 
     text: str
     address: str

@@ -61,7 +61,7 @@ def write_private(path: str, data: bytes) -> None:
 
 def write_private_files(files: t.Mapping[str, bytes]) -> None:
     """As write_private() for several files of one directory, one after the other; but the directory, which takes as
-    long as a file to reach the disk, does so once.
+    long as a file to reach the disk, does so once. CertfleetError for the first that fails; those before it stay.
     """
     path = ""
     try:
@@ -99,6 +99,7 @@ def create_private(path: str, data: bytes) -> bool:
     """As write_private(), but only where there is no such file yet.
 
     False when there was one, which stays as it is: of several processes one is first, and all end with its data.
+    CertfleetError when it cannot be made.
     """
     path = os.path.abspath(path)
     try:
@@ -116,7 +117,7 @@ def create_private(path: str, data: bytes) -> bool:
 
 
 def unlink(path: str) -> None:
-    """Remove a file, if it is there."""
+    """Remove a file, if it is there. CertfleetError when that fails."""
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -125,7 +126,10 @@ def unlink(path: str) -> None:
 
 
 def remove_leftovers(directory: str) -> None:
-    """Remove what processes left that were killed while they wrote. For whoever holds the directory's lock."""
+    """Remove what processes left that were killed while they wrote. For whoever holds the directory's lock.
+
+    CertfleetError when that fails.
+    """
     try:
         leftovers = [name for name in os.listdir(directory) if name.startswith(_TEMPORARY)]
     except OSError as error:
@@ -138,8 +142,8 @@ def remove_leftovers(directory: str) -> None:
 def hold_lock(path: str, patience: t.Optional[Deadline] = None) -> t.Iterator[None]:
     """Hold this lock file for as long as the block lasts; if the process dies, the kernel lets it go.
 
-    Occupied when somebody else holds it: at once, or when patience is over. The file stays: to remove it would be
-    a race.
+    Occupied when somebody else holds it: at once, or when patience is over; CertfleetError when there can be no lock.
+    The file stays: to remove it would be a race.
     """
     path = os.path.abspath(path)
     try:
@@ -179,7 +183,7 @@ def _occupied(fd: int, path: str) -> Occupied:
 
 
 def read_private(path: str) -> bytes:
-    """The contents of a key file. CertfleetError when group or others may read it too."""
+    """The contents of a key file. CertfleetError when it cannot be read, or group or others may read it too."""
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode

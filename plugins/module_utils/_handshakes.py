@@ -19,11 +19,12 @@ LATER = 2.0
 
 
 def tries(clock: Clock, seconds: float) -> t.Iterator[None]:
+    """Yield once, then again until so many seconds are over: soon at first (PAUSES), then every LATER seconds."""
     return Deadline(clock, seconds).tries(itertools.chain(PAUSES, itertools.repeat(LATER)))
 
 
 def wait_for(endpoints: t.Sequence[Served], fingerprint: str | None, clock: Clock, seconds: float) -> list[Served]:
-    """Shake hands until every endpoint serves the certificate or time is up; what each serves in the end.
+    """Shake hands until every endpoint serves the certificate or the seconds are over; what each serves in the end.
 
     endpoints: as they were seen before. fingerprint: SHA-256, lower-case hex.
     """
@@ -36,6 +37,7 @@ def wait_for(endpoints: t.Sequence[Served], fingerprint: str | None, clock: Cloc
 
 
 def shown(served: Served) -> str:
+    """An endpoint and what it serves, for a message."""
     what = f"serves {served.fingerprint[:16]}…" if served.fingerprint else f"fails: {served.problem}"
     return f"{served} {what}"
 

@@ -32,7 +32,7 @@ def parse_retry_after(value: str | None, now: datetime.datetime, date: str | Non
 
 
 def http_date(value: str | None) -> datetime.datetime | None:
-    """The instant, aware, UTC; None where the header is not there or no date."""
+    """The instant (RFC 9110 §5.6.7), aware, UTC; None where the header is not there or no date."""
     try:
         instant = email.utils.parsedate_to_datetime(value or "")
         # A date without a zone is GMT; the local zone has no say in this.

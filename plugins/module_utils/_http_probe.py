@@ -23,7 +23,10 @@ PAUSES = (0.3, 0.6, 1.2, 2.0)
 
 
 def ask(address: str, port: int, host: str, deadline: Deadline) -> str | None:
-    """Why no responder answered for the host at this address in time; None when one did. No redirect is followed."""
+    """Why no responder answered for the host at this address and TCP port before the deadline; None when one did.
+
+    No redirect is followed.
+    """
     problem = "was not asked for want of time"
     for _try in deadline.tries(PAUSES):
         if deadline.over:
@@ -45,7 +48,7 @@ class Stray(t.NamedTuple):
 
 
 def who_answers(address: str, port: int, thumbprint: str, timeout: float) -> Stray | None:
-    """None where a responder for the thumbprint answers as it will answer the CA. timeout: seconds."""
+    """None where a responder for the thumbprint answers as it will answer the CA (RFC 8555 §8.3). timeout: seconds."""
     token = secrets.token_urlsafe(32)
     try:
         answer = _get(address, port, PREFIX + token, timeout)

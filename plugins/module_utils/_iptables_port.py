@@ -3,7 +3,11 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""xgs_dnat_port with `method: iptables`: the same states, in the firewall's shell."""
+"""xgs_dnat_port with `method: iptables`: the same states, in the firewall's shell.
+
+Whatever talks to that raises ShellError where the session or a command fails. Times are seconds since 1970, by the
+firewall's clock.
+"""
 
 from __future__ import annotations
 
@@ -42,19 +46,22 @@ class Plan:
 
     @property
     def before(self) -> dict[str, str]:
+        """For the diff: what goes."""
         return {_label(mark, rule): str(rule) for mark, rule in self.removed}
 
     @property
     def after(self) -> dict[str, str]:
+        """For the diff: what comes."""
         return {_label(self.mark, rule): str(rule) for rule in self.made if self.mark}
 
     def did(self) -> dict[str, t.Any]:
+        """For the result of the task."""
         removed = [_label(mark, rule) for mark, rule in self.removed]
         return {"made": list(self.after), "removed": removed, "writes": len(self.made) + len(removed)}
 
 
 def run(params: Params, check_mode: bool) -> Outcome:
-    """Raises CertfleetError."""
+    """The module's run() for this method. Raises CertfleetError, stage "plan", "open" or "close"; or ShellError."""
     state, run_id = params["state"], run_id_from(params)
     check_name(params["name"])
     forward = forward_from(params) if state == "present" else None
@@ -85,7 +92,10 @@ def apply(iptables: Iptables, plan: Plan) -> None:
 
 
 def plan_present(iptables: Iptables, wanted: Forward, run_id: str) -> Plan:
-    """Open, or leave open what this run has open as wanted for half of the lease at least."""
+    """Open, or leave open what this run has open as wanted for half of the lease at least.
+
+    Raises CertfleetError where another run has the port elsewhere, or the firewall lacks the address or interface.
+    """
     now, found = iptables.now(), iptables.ours()
     wan = wanted.wan_hosts[0].lstrip("#")
     own = iptables.addresses()
@@ -165,7 +175,7 @@ def _must_be_there(iptables: Iptables, wan: str, own: set[str]) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raises CertfleetError, stage "plan"."""
+    """Raises CertfleetError, stage "plan", for a name that a rule's comment cannot have."""
     if not NAME.fullmatch(name):
         raise CertfleetError(
             f"the name '{name}' does not do for iptables",

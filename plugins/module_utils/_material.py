@@ -32,10 +32,12 @@ class Material(t.NamedTuple):
 
     @property
     def facts(self) -> _x509.CertificateFacts:
+        """Of the leaf."""
         return _x509.facts(self.chain[0])
 
     @property
     def chain_pem(self) -> bytes:
+        """The whole chain, leaf first."""
         return b"".join(map(_x509.pem, self.chain))
 
 

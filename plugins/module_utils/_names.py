@@ -26,7 +26,7 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
 def is_address(text: str, version: int = 0) -> bool:
-    """Whether it is an IP address, of this version or of any."""
+    """Whether it is an IP address. version: 4 or 6; 0 for either."""
     try:
         return version in (0, ipaddress.ip_address(text).version)
     except ValueError:

@@ -70,7 +70,7 @@ class Probe:
 class Place:
     """Where the firewall will look for the responder, of which account, and what becomes of it when it is not there.
 
-    mode: one of PROBE_CHOICES; addresses: IPv4, IPv6 or both.
+    mode: one of PROBE_CHOICES; addresses: IPv4, IPv6 or both; port: TCP.
     """
 
     mode: str
@@ -79,7 +79,7 @@ class Place:
     thumbprint: str
 
 
-Opening = t.Callable[[], t.ContextManager[t.Any]]
+Window = t.Callable[[], t.ContextManager[t.Any]]
 
 
 class Preflight:
@@ -126,8 +126,11 @@ class Preflight:
             "; ".join(finding.problem for finding in errors), remedy=" ".join(remedies), stage="preflight"
         )
 
-    def watched(self, window: Opening, names: t.Collection[str]) -> Opening:
-        """The window, with a look through the port as soon as it is open."""
+    def watched(self, window: Window, names: t.Collection[str]) -> Window:
+        """The window, with a look through the port as soon as it is open.
+
+        Raises CertfleetError, stage "preflight", where an answer is required and none comes in PROBE_PATIENCE.
+        """
 
         @contextlib.contextmanager
         def opened() -> t.Iterator[None]:
@@ -270,4 +273,4 @@ def _canonical(address: t.Any) -> str:
     return str(ipaddress.ip_address(str(address)))
 
 
-__all__ = ("ERROR", "PROBE_CHOICES", "WARNING", "Expected", "Finding", "Opening", "Place", "Preflight", "Probe")
+__all__ = ("ERROR", "PROBE_CHOICES", "WARNING", "Expected", "Finding", "Place", "Preflight", "Probe", "Window")

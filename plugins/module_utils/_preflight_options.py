@@ -22,7 +22,7 @@ from ._dns import Resolver
 from ._errors import CertfleetError, stage
 from ._names import is_address
 from ._port_window import PortWindow
-from ._preflight import PROBE_CHOICES, WARNING, Expected, Opening, Place, Preflight, Probe
+from ._preflight import PROBE_CHOICES, WARNING, Expected, Place, Preflight, Probe, Window
 from ._progress import some, tell
 from ._runner import Params
 
@@ -58,7 +58,7 @@ class Examined:
             self.refused = {each.name: FailedCertificate(each, error) for each, error in errors.items() if error}
         self.sound = [request for request in requests if request.name not in self.refused]
 
-    def watched(self, window: Opening) -> Opening:
+    def watched(self, window: Window) -> Window:
         """The window of the sound ones; with the preflight's look through it."""
         return self._preflight.watched(window, _names(self.sound)) if self._preflight else window
 
@@ -69,6 +69,7 @@ class Examined:
 
     @property
     def warnings(self) -> list[str]:
+        """The findings that keep nobody from ordering."""
         found = self._preflight.findings if self._preflight else []
         return [str(finding) for finding in found if finding.severity == WARNING]
 

@@ -129,7 +129,7 @@ def encode(reply: Answer, with_body: bool = True) -> bytes:
 
 
 class Connection:
-    """A peer: first it is listened to, then answered, then given a moment to read that."""
+    """A peer: first it is listened to, then answered, then given a moment to read that. now: monotonic, seconds."""
 
     def __init__(self, sock: socket.socket, peer: str, now: float) -> None:
         self.sock = sock
@@ -366,7 +366,7 @@ def _arguments(arguments: t.Optional[t.List[str]]) -> t.Any:
 
 
 def main(arguments: t.Optional[t.List[str]] = None) -> int:
-    """Serve as the arguments say. Prints one line of JSON: `listening` and `pid`, or `error`."""
+    """Serve as the arguments say; the exit status. Prints one line of JSON: `listening` and `pid`, or `error`."""
     options = _arguments(arguments)
     try:
         log = Log(options.log) if options.log else None

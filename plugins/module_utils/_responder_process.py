@@ -3,7 +3,10 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""Start and stop the responder on the host where this runs. Standard library only, for Python 3.6 and newer."""
+"""Start and stop the responder on the host where this runs. Standard library only, for Python 3.6 and newer.
+
+Addresses are IP addresses, ports TCP ports.
+"""
 
 import contextlib
 import fcntl
@@ -37,7 +40,7 @@ LAST_MOMENT = 2 * _responder.LEASE_CHECK
 class Started(t.NamedTuple):
     """A running responder. `changed`: it was started now; `expires`: seconds since 1970.
 
-    `holders`: until when who needs it, by ids; it is there for the last of them.
+    `holders`: until when who needs it, by ids, the same way; it is there for the last of them.
     """
 
     changed: bool
@@ -49,6 +52,7 @@ class Started(t.NamedTuple):
 
     @property
     def expires(self) -> float:
+        """When its lease ends."""
         return max(self.holders.values())
 
 
@@ -62,7 +66,10 @@ def _error(problem: str, remedy: str) -> CertfleetError:
 
 
 def lease_file(address: str, port: int) -> str:
-    """Where the lease of the responder at this address is; its directory is made if need be."""
+    """Where the lease of the responder at this address is; its directory is made if need be.
+
+    CertfleetError (stage "responder") when somebody else has that directory.
+    """
     directory = os.path.join(tempfile.gettempdir(), f"certfleet-{os.getuid()}")
     try:
         make_private_directory(directory)

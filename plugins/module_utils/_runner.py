@@ -36,6 +36,7 @@ class Arguments(t.NamedTuple):
     needs_libraries: bool = True
 
     def rules(self) -> t.Dict[str, t.Any]:
+        """Which options exclude or require each other, as keyword arguments of either."""
         return {
             "mutually_exclusive": self.mutually_exclusive,
             "required_together": self.required_together,

@@ -46,18 +46,22 @@ class ShellWindow(PortWindow):
 
     @property
     def writes(self) -> int:
+        """How many rules were made and removed."""
         return self._writes
 
     @property
     def told(self) -> list[str]:
+        """None: a shell remarks nothing."""
         return []
 
     def addresses(self, wan_host: str) -> list[str]:
+        """IPv4, of an interface such as Port2. Raises ShellError."""
         with shell(self.endpoint, self.clock) as session:
             shown = session.run(f"ip -4 -o addr show dev {wan_host.lstrip('#')}", check=False).output
         return re.findall(r"inet (\d+\.\d+\.\d+\.\d+)", shown)
 
     def plan(self) -> Plan:
+        """See PortWindow. Where the target is the firewall itself, its python3 is looked at too."""
         with shell(self.endpoint, self.clock) as session:
             if self.answers_itself:
                 responder.check_python(session)

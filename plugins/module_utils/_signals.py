@@ -30,7 +30,7 @@ _guard = _Guard()
 
 @contextlib.contextmanager
 def undisturbed() -> t.Iterator[None]:
-    """A signal that comes meanwhile takes effect at the end of the block; of the outer one, where they are nested."""
+    """A signal that comes meanwhile raises Interrupted at the end of the block; of the outer one, where nested."""
     outer, _guard.busy = _guard.busy, True
     try:
         yield

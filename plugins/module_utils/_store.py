@@ -44,7 +44,8 @@ def _asked_for(request: CertificateRequest) -> dict[str, t.Any]:
 
 
 class Store:
-    """Implements the order engine's Store on a private directory, made when it is locked.
+    """Implements the order engine's Store on a private directory, made when it is locked. What cannot be read is taken
+    for what is not there; what cannot be written raises CertfleetError.
 
     directory_url: of the CA that it all comes from.
     """
@@ -55,6 +56,7 @@ class Store:
         self._clock = clock or Clock()
 
     def path(self, request: CertificateRequest, file: str) -> str:
+        """Where a file of the request's certificate is. file: KEY, CHAIN or another of these."""
         return os.path.join(self._directory, request.name, file)
 
     @contextlib.contextmanager
@@ -70,6 +72,7 @@ class Store:
             yield
 
     def unfinished(self, request: CertificateRequest) -> Progress | None:
+        """See order.Store; from UNFINISHED, unless issued() came to its end."""
         try:
             left = json.loads(read_private(self.path(request, UNFINISHED)))
             if left["asked_for"] != _asked_for(request):
@@ -92,6 +95,7 @@ class Store:
         return bool(done == order_uri and os.path.exists(self.path(request, CHAIN)))
 
     def key_in_use(self, request: CertificateRequest) -> bytes | None:
+        """See order.Store; from KEY."""
         try:
             key_pem = read_private(self.path(request, KEY))
             _x509.load_private_key(key_pem)
@@ -100,6 +104,7 @@ class Store:
         return key_pem
 
     def remember(self, request: CertificateRequest, progress: Progress) -> None:
+        """See order.Store; into UNFINISHED."""
         make_private_directory(os.path.join(self._directory, request.name))
         document = {
             "asked_for": _asked_for(request),
@@ -111,6 +116,7 @@ class Store:
         write_private(self.path(request, UNFINISHED), json.dumps(document).encode())
 
     def issued(self, request: CertificateRequest, progress: Progress, chain_pem: bytes) -> None:
+        """See order.Store; into KEY, ORDER and CHAIN, and UNFINISHED goes."""
         # A chain must never stand beside another's key. Whoever dies between these finds all he needs in UNFINISHED.
         unlink(self.path(request, CHAIN))
         order = {"order_uri": progress.order_uri, "directory": self._directory_url, "asked_for": _asked_for(request)}

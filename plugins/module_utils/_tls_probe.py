@@ -18,7 +18,7 @@ import ssl
 class Served:
     """The answer of one endpoint: the certificate it showed, or the reason why there was none.
 
-    chain: all that it sent, DER, leaf first.
+    port: TCP. certificate: DER. chain: all that it sent, DER, leaf first.
     """
 
     address: str
@@ -64,7 +64,10 @@ def probe(address: str, port: int, server_name: str | None = None, timeout: floa
 def distrust(
     address: str, port: int, server_name: str | None = None, ca_path: str | None = None, timeout: float = 5.0
 ) -> str:
-    """Why a visitor would not trust the endpoint; empty where he would. ca_path: in place of the system's CAs."""
+    """Why a visitor would not trust the endpoint; empty where he would.
+
+    ca_path: PEM file, in place of the system's CAs. timeout: seconds.
+    """
     try:
         with (
             socket.create_connection((address, port), timeout=timeout) as plain,

@@ -30,6 +30,7 @@ class Watch:
         self._alarm: _Alarm | None = None
 
     def begin(self, connection: socket.socket) -> None:
+        """The exchange on this connection begins: from now on the seconds count."""
         self._alarm = _alarms.set(self._seconds, functools.partial(self._cut, connection))
 
     def _cut(self, connection: socket.socket) -> None:

@@ -64,11 +64,11 @@ class CertificateFacts:
         return plain
 
     def told(self, now: datetime.datetime) -> dict[str, t.Any]:
-        """as_dict(), with the days that are left."""
+        """as_dict(), with the days that are left. now: aware."""
         return {**self.as_dict(), "days_left": self.days_left(now)}
 
     def days_left(self, now: datetime.datetime) -> float:
-        """Days until it expires, to a tenth."""
+        """Days until it expires, to a tenth; negative when it has. now: aware."""
         return round((self.not_after - now) / datetime.timedelta(days=1), 1)
 
     @property
@@ -127,6 +127,7 @@ def key_type(public_key: t.Any) -> str:
 
 
 def pem(cert: x509.Certificate) -> bytes:
+    """RFC 7468, ended by a newline."""
     return cert.public_bytes(serialization.Encoding.PEM)
 
 
@@ -198,7 +199,7 @@ def load_private_key(pem: bytes | str, passphrase: str | None = None) -> Private
 
 
 def generate_private_key(key_type: str) -> PrivateKey:
-    """A new key of one of KEY_TYPES."""
+    """A new key of one of KEY_TYPES; CertfleetError for another."""
     if key_type not in KEY_TYPES:
         raise CertfleetError(f"unknown key type {key_type!r}", remedy=f"Use one of {', '.join(KEY_TYPES)}.")
     if key_type.startswith("rsa"):
@@ -218,7 +219,8 @@ def _general_name(domain: str) -> x509.GeneralName:
 
 
 def make_csr(key: PrivateKey, domains: t.Iterable[str]) -> bytes:
-    """A request in DER with the domains as SANs and an empty subject: CAs take the names from the SANs."""
+    """A request (PKCS#10, RFC 2986) in DER with the domains as SANs (RFC 8555 §7.4) and an empty subject: CAs take the
+    names from the SANs."""
     names = x509.SubjectAlternativeName([_general_name(domain) for domain in domains])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
@@ -227,7 +229,7 @@ def make_csr(key: PrivateKey, domains: t.Iterable[str]) -> bytes:
 def self_signed(
     key: PrivateKey, domains: t.Sequence[str], now: datetime.datetime, lifetime: datetime.timedelta
 ) -> x509.Certificate:
-    """A certificate for the domains that nobody vouches for, valid from a CLOCK_SKEW ago."""
+    """A certificate for the domains that nobody vouches for, valid from a CLOCK_SKEW before now (aware)."""
     # A common name has 64 characters at the most (RFC 5280, appendix A.1).
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, domains[0][:64])])
     builder = (
@@ -274,7 +276,8 @@ def check_issued(
 ) -> None:
     """Refuse a chain (leaf first) that must not reach a firewall: CertfleetError says what is wrong with it.
 
-    The end of the chain is not compared with any trust store: which roots its users trust is not ours to know.
+    now: aware. The end of the chain is not compared with any trust store: which roots its users trust is not ours to
+    know.
     """
     if not chain:
         raise CertfleetError("the CA delivered no certificate")
@@ -295,7 +298,7 @@ def check_issued(
 
 
 def check_chain(chain: t.Sequence[x509.Certificate]) -> None:
-    """Refuse a chain (leaf first) that is too long, or in which one did not issue the one before it."""
+    """CertfleetError for a chain (leaf first) that is too long, or in which one did not issue the one before it."""
     if len(chain) > MAX_CHAIN:
         raise CertfleetError(f"the chain has {len(chain)} certificates, more than {MAX_CHAIN}")
     for cert, issuer in zip(chain, chain[1:]):

@@ -301,13 +301,19 @@ def run(params: Params, check_mode: bool) -> Outcome:
 
 
 def authority(params: Params) -> Transport:
-    """The CA; one serves the plans of any number of firewalls, at the same time too."""
+    """The CA; one serves the plans of any number of firewalls, at the same time too.
+
+    Raises AcmeNetworkError, stage "plan", when its URL or acme_ca_path cannot be right.
+    """
     with stage("plan"):
         return Transport(params["acme_directory"], ca_path=params["acme_ca_path"])
 
 
 def plan(params: Params, check_mode: bool, ca: Transport) -> Outcome:
-    """The verdicts on one firewall's certificates. What `ca` says of the clock is for the caller to tell."""
+    """The verdicts on one firewall's certificates. What `ca` says of the clock is for the caller to tell.
+
+    Raises CertfleetError, stage "plan" (by SSH also "shell").
+    """
     with stage("plan"):
         wanted = wanted_certificates(params["certificates"])
         for certificate in wanted:

@@ -60,13 +60,14 @@ SSH_INVENTORY = {
 
 
 class ControllerAction(ActionBase):
-    """Subclasses name their module."""
+    """Subclasses name their module. What its run() raises becomes a failed result, see failure_result()."""
 
     module_file: types.ModuleType
 
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Ansible's entry: the result of the task."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         result.update(self._perform(dict(self._task.args), task_vars or {}))
         return result
@@ -158,6 +159,7 @@ def carry_out(work: t.Callable[[], Outcome], *, show_diff: bool) -> Done:
 
 
 def without_secrets(done: Done, checked: ValidationResult) -> Done:
+    """As Ansible masks a module's result: what the options with no_log hold is nowhere in it."""
     result, warnings = done
     return remove_values(result, checked._no_log_values), [
         remove_values(each, checked._no_log_values) for each in warnings
@@ -165,6 +167,7 @@ def without_secrets(done: Done, checked: ValidationResult) -> Done:
 
 
 def refused(checked: ValidationResult) -> dict[str, t.Any]:
+    """The failed result for options that the argument specification does not allow."""
     return {"failed": True, "msg": "; ".join(checked.error_messages)}
 
 

@@ -43,6 +43,7 @@ class FleetTemplates:
         self._inside: dict[int, tuple[t.Any, list[str]]] = {}
 
     def of(self, variables: dict[str, t.Any]) -> HostTemplates:
+        """For the host with these variables."""
         return HostTemplates(self, variables)
 
     def parsed(self, text: str) -> nodes.Node | None:

@@ -49,7 +49,10 @@ def to_install(planned: t.Iterable[Row], order: Row) -> list[Row]:
 
 
 def renewal_report(variables: t.Mapping[str, t.Any], alarm_days: float, rehearsal: bool = False) -> list[Row]:
-    """One row for each certificate of one firewall, from what the role's tasks registered there."""
+    """One row for each certificate of one firewall, from what the role's tasks registered there.
+
+    alarm_days: see alarm_threshold().
+    """
     registered = {
         key: variables.get(PREFIX + key) or {} for key in ("plan", "unprepared", "order", "installed", "failed")
     }
@@ -177,7 +180,7 @@ def _located(firewall: str, message: str) -> str:
 
 
 def alarm_threshold(lifetime_days: float | None, alarm_days: float) -> float:
-    """With fewer days left than this somebody has to look: the shorter of the days and a sixth of the lifetime."""
+    """With fewer days left than this somebody has to look: the shorter of alarm_days and a sixth of the lifetime."""
     return alarm_days if lifetime_days is None else min(alarm_days, lifetime_days / 6)
 
 

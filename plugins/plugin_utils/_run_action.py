@@ -17,6 +17,7 @@ class RunAction(ControllerAction):
     """All tasks of a run have the same one, unless they say otherwise."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """As ControllerAction's, with the run_id filled in."""
         run_id = playbook_run()
         if self._task.delegate_to and self._task.delegate_to not in LOCAL:
             # There no such process is to be looked for.

@@ -105,6 +105,7 @@ def _find(app: Any, env: Any, reference: Any, shown: nodes.Node) -> nodes.Node |
 
 
 def setup(app: Any) -> None:
+    """Sphinx's entry."""
     app.connect("source-read", _read)
     app.connect("missing-reference", _find)
     app.connect("html-page-context", _lead_home)

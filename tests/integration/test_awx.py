@@ -25,6 +25,7 @@ from lab.collection import CHECKOUT
 from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.fleet import PASSWORD, USERNAME
 from lab.playbook import BIN
+from lab.reader import Reader
 
 pytestmark = pytest.mark.any_firmware
 
@@ -97,13 +98,29 @@ def test_the_execution_environment_gets_the_collection_and_what_it_needs(collect
 # awx_setup.yml
 
 
-def test_awx_is_set_up(set_up, awx):
-    set_up().check()
+@pytest.fixture
+def reader(awx, awx_collection, collection_path, tmp_path):
+    """Has AWX's own collection too, and the settings of docs/awx.md with his own values."""
+    reader = Reader(tmp_path / "reader", collection_path)
+    reader.sets(**awx.environment, ANSIBLE_COLLECTIONS_PATH=f"{collection_path}:{awx_collection}")
+    reader.values = {
+        "registry.example.com/certfleet:1": SETTINGS["xgs_awx_image"],
+        "Firewalls\n": f"{SETTINGS['xgs_awx_inventory']}\n",
+        "Network\n": "Default\n",
+        '!unsafe "…"': f'!unsafe "{SETTINGS["xgs_awx_password"]}"',
+        '"…"': '"t0ken"',
+        "#network": "#certificates",
+    }
+    reader.copies("awx.yml", "docs/awx.md", "xgs_awx_image")
+    return reader
+
+
+def test_awx_is_set_up(set_up, awx, reader):
+    reader.types("ansible-playbook certfleet.sophos_xgs.awx_setup -e @awx.yml").check()
     assert_complete(awx, "Firewall certificates")
     types = {each["name"]: each["injectors"] for each in awx.objects["credential_types"]}
     assert types["Sophos XGS firewall"]["env"]["XGS_PASSWORD"] == "{{ password }}"
     assert types["ACME account"]["file"]["template.key"] == "{{ account_key }}"
-    assert awx.one("credentials", "Firewall certificates: ACME account")["inputs"] == {"account_key": KEY}
     inputs = awx.one("credentials", "Firewall certificates: administrator")["inputs"]
     assert inputs == {"username": "acme-api", "password": SETTINGS["xgs_awx_password"]}
     assert awx.one("execution_environments", "Firewall certificates")["image"] == SETTINGS["xgs_awx_image"]
@@ -113,6 +130,7 @@ def test_awx_is_set_up(set_up, awx):
     set_up().check()
     secret = {each["url"] for each in awx.objects["credentials"]}
     assert {path for _method, path in awx.writes} == secret
+    assert awx.one("credentials", "Firewall certificates: ACME account")["inputs"] == {"account_key": KEY}
 
     # Beside it, for another organization.
     other = {

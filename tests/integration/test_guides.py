@@ -87,6 +87,8 @@ def test_the_quick_start_of_the_readme(make_fleet, add_staging, reader):
     line = reader.runs("bash plugin.sh")
     assert (line.rc, line.stdout[:5]) == (0, "OK - ")
     assert "OK - " in reader.types("ansible-playbook certfleet.sophos_xgs.check -i inventory.yml").stdout
+    info = reader.types("ansible fw-helsinki -i inventory.yml -m certfleet.sophos_xgs.xgs_cert_info").check()
+    assert '"waf:OWA rule"' in info.stdout
     reader.runs("rm inventory.yml; mkdir inventory.yml")
     assert reader.runs("bash plugin.sh").rc == 3
 
@@ -152,11 +154,16 @@ def test_a_fleet_as_its_guide_has_it(make_fleet, reader):
         "10.2.0.20": fleet.responder,
         "203.0.113.7": fleet.addresses["fw1"],
         "/var/www/html/certificates.html": str(reader.home / "certificates.html"),
+        "/var/lib/node_exporter/textfile/xgs.prom": str(reader.home / "xgs.prom"),
+        "/var/lib/certfleet/report.json": str(reader.home / "report.json"),
         "/var/lib/certfleet": str(state),
+        "[9.9.9.9, 1.1.1.1]": f"[{fleet.ca.dns_address}]",
     }
     reader.knows(**lab(fleet, xgs_letsencrypt_state_dir=str(state)))
     reader.copies("inventory.yml", FLEET, "fw-oulu:")
     reader.copies("group_vars/oulu.yml", FLEET, "xgs_letsencrypt_certificates_query")
+    reader.copies("group_vars/xgs/report.yml", "docs/report.md", "xgs_letsencrypt_report_json")
+    reader.copies("host_vars/fw-helsinki.yml", "docs/preflight.md", "xgs_letsencrypt_resolvers")
     reader.copies("second.yml", FLEET, "Upload what fw-helsinki obtained")
     reader.types("ansible xgs -i inventory.yml -m certfleet.sophos_xgs.xgs_cert_info").check()
 
@@ -171,7 +178,8 @@ def test_a_fleet_as_its_guide_has_it(make_fleet, reader):
         responder.stop(*place)
     assert fleet.shown("fw1", 8443, owa[0]).trusted
     assert fleet.shown("fw2", 8443, shop[1]).names == shop
-    assert "fw-oulu" in (reader.home / "certificates.html").read_text()
+    for report in ("certificates.html", "report.json", "xgs.prom"):
+        assert "fw-oulu" in (reader.home / report).read_text()
 
     assert reader.runs("ansible-playbook -i inventory.yml second.yml").check().changed == 2
     assert fleet.shown("fw2", 9443, owa[0]).pem == fleet.shown("fw1", 8443, owa[0]).pem

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from lab.console.box import LAN, WAN
 from lab.console.httpd import Httpd
 from lab.console.server import PASSWORD
+from lab.pages import block
 from lab.pebble import AcmeCa
 from lab.ports import free_port
 from lab.processes import wait_until
@@ -17,6 +19,10 @@ from lab.reader import Reader
 pytestmark = pytest.mark.any_firmware
 CONTROL = "198.19.1.200"
 PAGE = "docs/onbox.md"
+BACK = (
+    "ansible fw-helsinki -i inventory.yml -m certfleet.sophos_xgs.onbox_cert"
+    ' -a "name=OWA state=previous verify_address=203.0.113.5"'
+)
 NAME = "onbox.example.com"
 
 
@@ -45,7 +51,7 @@ def port(**options):
 
 def test_open_and_closed_by_a_later_playbook(shell_box, run, firmware):
     before = shell_box.rules()
-    wanted = [port(wan_host=WAN, target=CONTROL)]
+    wanted = yaml.safe_load(block(PAGE, "method: iptables").replace("203.0.113.5", WAN).replace("10.0.0.20", CONTROL))
     with shell_box.answering(shell_box.plane.control, 8080, "inside"):
         foreseen = run(wanted, ["--check"]).check()
         assert (shell_box.seen(), shell_box.rules()) == ("silent", before)
@@ -154,8 +160,9 @@ def left(box):
     return [line for line in box.console.processes() if "python" in line or "watching" in line]
 
 
-def test_the_whole_renewal_by_ssh_as_its_page_has_it(shell_box, site, ca, firmware, collection_path, tmp_path):
-    """The responder on the firewall, the port by iptables, the certificate as a file; and nothing left of all that."""
+@pytest.fixture
+def reader(shell_box, site, ca, collection_path, tmp_path):
+    """Knows what the page cannot: the lab's CA, port and directory."""
     reader = Reader(tmp_path / "reader", collection_path, shell_box.plane.control)
     reader.values = {
         "fw.helsinki.example.com": LAN,
@@ -163,6 +170,7 @@ def test_the_whole_renewal_by_ssh_as_its_page_has_it(shell_box, site, ca, firmwa
         "owa.example.com": NAME,
         "203.0.113.5": WAN,
         "~/.ssh/xgs": str(shell_box.console.key),
+        "state=previous": f"state=previous directory={site.certificates}",
     }
     reader.knows(
         xgs_ssh_port=shell_box.console.port,
@@ -173,6 +181,11 @@ def test_the_whole_renewal_by_ssh_as_its_page_has_it(shell_box, site, ca, firmwa
         xgs_letsencrypt_responder_port=free_port(),
         xgs_letsencrypt_verify_timeout=5,
     )
+    return reader
+
+
+def test_the_whole_renewal_by_ssh_as_its_page_has_it(shell_box, site, ca, reader, firmware):
+    """The responder on the firewall, the port by iptables, the certificate as a file; and nothing left of all that."""
     keys = reader.types("ssh-keyscan -p 22 fw.helsinki.example.com | ssh-keygen -l -f -").check()
     assert shell_box.console.fingerprint in keys.stdout
     reader.values["SHA256:9m0W…"] = shell_box.console.fingerprint
@@ -200,12 +213,7 @@ def test_the_whole_renewal_by_ssh_as_its_page_has_it(shell_box, site, ca, firmwa
     again = reader.types("ansible-playbook certfleet.sophos_xgs.renew -i inventory.yml").check()
     assert (again.changed, ca.issued(), site.files()) == (0, 2, after)
 
-    reader.values["state=previous"] = f"state=previous directory={site.certificates}"
-    back = (
-        "ansible fw-helsinki -i inventory.yml -m certfleet.sophos_xgs.onbox_cert"
-        ' -a "name=OWA state=previous verify_address=203.0.113.5"'
-    )
-    reader.types(back).check()
+    reader.types(BACK).check()
     assert site.shown(NAME, ca.root_pem()).fingerprint == first.fingerprint
 
 

@@ -44,7 +44,7 @@ def block(page: str, part: str) -> str:
 
 @functools.cache
 def commands(page: str) -> set[str]:
-    """What the page tells to type into a shell, without remarks; in its prose what names something of ours, or a vault."""
+    """What the page tells to type in a shell, without remarks; of its prose what names something of ours or a vault."""
     typed = {each for block in blocks(page) for each in _COMMAND.findall(_REMARK.sub("", block))}
     prose = "\n".join(code.strip("`") for code in CODE.findall(FENCED.sub("", text_of(ROOT / page))))
     return typed | {code for code in _COMMAND.findall(prose) if re.search(r"certfleet\.\w+\.\w|ansible-vault", code)}

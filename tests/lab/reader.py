@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +44,7 @@ class Reader:
         path = self._place / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        os.chmod(path, 0o600)
+        path.chmod(0o600)
 
     def copies(self, file: str, page: str, part: str) -> None:
         """The block of the page that has this part."""

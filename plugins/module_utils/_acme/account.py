@@ -76,7 +76,8 @@ def load_account_key(
 def ensure_account_key(path: str, passphrase: str | None = None) -> tuple[PrivateKey, bool]:
     """The key in the file, made first where there is none; and whether it was made now.
 
-    Two processes at once end with the same key. A missing directory is made (0700).
+    Two processes at once end with the same key. A missing directory is made (0700). CertfleetError when the file cannot
+    be made or read.
     """
     created = False
     if not os.path.exists(path):
@@ -105,9 +106,10 @@ def ensure_account(
     only_existing: bool = False,
     binding: ExternalAccountBinding | None = None,
 ) -> Account:
-    """Find the key's account at the CA, or register it; bring its contact up to date where one is given.
+    """Find the key's account at the CA (RFC 8555 §7.3.1), or register it; update its contact where one is given.
 
-    Sets client.account_uri. binding: used only for a registration. AccountGoneError when the account is deactivated.
+    Sets client.account_uri. binding: used only for a registration. AccountGoneError when the account is deactivated,
+    CertfleetError when an obstacle_to_registration() is in the way.
     only_existing: change nothing; AcmeError (accountDoesNotExist) when there is none.
     """
     wanted = contact_uris(contact)
@@ -165,7 +167,7 @@ def find_account(client: AcmeClient) -> Account | None:
 
 
 def deactivate_account(client: AcmeClient) -> None:
-    """Deactivate the account that was found before, for good (RFC 8555 §7.3.6)."""
+    """Deactivate the account that was found before, for good (RFC 8555 §7.3.6). CertfleetError when it is not."""
     try:
         client.post(t.cast(str, client.account_uri), {"status": "deactivated"})
     except CertfleetError as error:

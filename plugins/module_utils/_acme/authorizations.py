@@ -20,18 +20,20 @@ from .errors import PREFIX, AcmeError, Subproblem, clean, remedy_for, short_type
 
 @dataclasses.dataclass(frozen=True)
 class Authorization:
-    """An authorization object and where it is."""
+    """An authorization object (RFC 8555 §7.1.4) and where it is."""
 
     url: str
     document: dict[str, t.Any]
 
     @property
     def name(self) -> str:
+        """What it is for: a DNS name or an IP address."""
         identifier = self.document.get("identifier")
         return clean(identifier.get("value")) if isinstance(identifier, dict) else ""
 
     @property
     def status(self) -> str:
+        """One of RFC 8555 §7.1.6, as the CA says it."""
         return clean(self.document.get("status"))
 
     @property
@@ -58,7 +60,7 @@ class Authorization:
 
 
 def fetch(client: AcmeClient, url: str, deadline: Deadline | None = None) -> Authorization:
-    """Read one authorization."""
+    """Read one authorization, before the deadline. Errors: see AcmeClient."""
     return Authorization(url, client.post(url, None, deadline=deadline).json)
 
 
@@ -100,7 +102,7 @@ def _unexplained(order: dict[str, t.Any], uri: str, pending: t.Sequence[str]) ->
 
 
 def deactivate(client: AcmeClient, url: str, deadline: Deadline) -> None:
-    """Give up a pending authorization (RFC 8555 §7.5.2), so that it counts against no limit. Best effort."""
+    """Give up a pending authorization (RFC 8555 §7.5.2), so that it counts against no limit. Best effort, no error."""
     with contextlib.suppress(CertfleetError):
         client.post(url, {"status": "deactivated"}, deadline=deadline)
 

@@ -33,7 +33,11 @@ class Beginning:
         self._limiting = threading.Lock()
 
     def begin(self, order: Order) -> None:
-        """Go on with the order of an earlier run, or start anew."""
+        """Go on with the order of an earlier run, or start anew.
+
+        AcmeError when the CA refuses or its order is for something else, see AcmeClient; CertfleetError when it has no
+        such profile, or the store fails.
+        """
         own = [left for left in self._session.unfinished(order) if left.account_uri == self._client.account_uri]
         left = own[0] if own else None
         if left is None or not left.order_uri:

@@ -50,7 +50,7 @@ class NoncePool:
 
 
 def jwk(key: PrivateKey) -> josepy.JWK:
-    """The key as josepy takes it. RSA and EC are all that load_private_key() lets through."""
+    """The key as josepy takes it (RFC 7517). RSA and EC are all that load_private_key() lets through."""
     return josepy.JWKEC(key=key) if isinstance(key, ec.EllipticCurvePrivateKey) else josepy.JWKRSA(key=key)
 
 
@@ -69,6 +69,8 @@ class AcmeClient(Transport):
     """Signed requests to one CA for one account; safe for threads. For the arguments see Transport.
 
     account_uri: set once the account is known, see ensure_account().
+    AcmeError when the CA refuses, AcmeNetworkError when there is no proper answer: whoever is handed a client lets them
+    pass, unless it says otherwise. CertfleetError (stage "account") when the key's curve is neither P-256 nor P-384.
     """
 
     def __init__(self, directory_url: str, account_key: PrivateKey, **options: t.Any) -> None:
@@ -80,6 +82,7 @@ class AcmeClient(Transport):
         self._nonces = NoncePool(self.clock)
 
     def received(self, reply: Reply) -> None:
+        """Keep its nonce."""
         self._nonces.add(reply.headers)
 
     def post(
@@ -95,7 +98,7 @@ class AcmeClient(Transport):
         """Signed POST of a payload; None is POST-as-GET (RFC 8555 §6.3).
 
         by_key: the request names the key itself, not the account; so may a certificate's key revoke (RFC 8555 §7.6).
-        AcmeError when the CA refuses, AcmeNetworkError when there is no proper answer; for the rest see persist().
+        CertfleetError (stage "account") when it takes an account that is not known yet; for the rest see persist().
         """
         data = b"" if payload is None else json.dumps(payload).encode()
         return self.persist(lambda: self._post(url, data, accept, by_key), repeatable=repeatable, deadline=deadline)
@@ -114,7 +117,7 @@ class AcmeClient(Transport):
     def signed(
         self, payload: bytes, url: str, *, kid: str | None = None, nonce: bytes | None = None
     ) -> dict[str, t.Any]:
-        """The payload signed by the account key (flattened JWS); without a kid, the public key stands in it."""
+        """The payload signed by the account key, a flattened JWS (RFC 8555 §6.2); no kid: with the public key."""
         jws = acme_jws.JWS.sign(payload, key=self._jwk, alg=self._alg, nonce=nonce, url=url, kid=kid)
         return t.cast(t.Dict[str, t.Any], jws.to_json())
 

@@ -3,7 +3,7 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""What a CA refuses, in its words and in those of a firewall administrator."""
+"""What a CA refuses (RFC 8555 §6.7), in its words and in those of a firewall administrator."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ REMEDIES = {
 
 
 def clean(text: t.Any) -> str:
-    """Text from the CA, which may quote strangers: one line, no control characters, capped."""
+    """Text from the CA, which may quote strangers: one line, no control characters, MAX_TEXT characters at most."""
     said = str(text or "")[: 4 * MAX_TEXT]
     printable = said if said.isprintable() else "".join(c if c.isprintable() else " " for c in said)
     return " ".join(printable.split())[:MAX_TEXT]

@@ -38,11 +38,12 @@ class Chain(t.NamedTuple):
 
     @property
     def end(self) -> str:
+        """What leads_to() would take for its root, for a user to choose from."""
         return clean(" or ".join(issuer_of(self.certificates[-1]))) if self.certificates else "nothing"
 
 
 class Issuance:
-    """The ends of one run's orders."""
+    """The ends of one run's orders. AcmeError when the CA refuses, see AcmeClient."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -58,7 +59,10 @@ class Issuance:
                 raise
 
     def download(self, order: Order) -> None:
-        """Fetch the certificate of a valid order, check it, store it."""
+        """Fetch the certificate of a valid order, check it, store it.
+
+        CertfleetError when the order is not valid, the certificate is not what was ordered, or the store fails.
+        """
         if order.status != "valid":
             raise authorizations.failure(order.document, order.uri, ())
         chain = self._chain(order)

@@ -3,7 +3,7 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""What is asked of the order engine, what it returns, and an order on its way between the two."""
+"""What is asked of the order engine, what it returns, and an order (RFC 8555 §7.1.3) on its way between the two."""
 
 from __future__ import annotations
 
@@ -68,6 +68,8 @@ class IssuedCertificate:
 
 @dataclasses.dataclass
 class FailedCertificate:
+    """A certificate that was not obtained, and why."""
+
     request: CertificateRequest
     error: CertfleetError
 
@@ -143,10 +145,12 @@ class Order:
 
     @property
     def request(self) -> CertificateRequest:
+        """The first of them. The others ask for the same, under another name or to replace another certificate."""
         return self.requests[0]
 
     @property
     def status(self) -> str:
+        """One of RFC 8555 §7.1.6, as the CA says it; "" before there is an order."""
         return clean(self.document.get("status"))
 
     @property
@@ -174,16 +178,19 @@ class Order:
         self.poll_at = clock.monotonic() + pause
 
     def url_of(self, what: str) -> str:
+        """The order's `finalize` or `certificate` URL. AcmeError when the CA names none."""
         url = self.document.get(what)
         if not isinstance(url, str):
             raise AcmeError(f"the CA's order names no {what} URL", url=self.uri)
         return url
 
     def fail(self, error: CertfleetError) -> None:
+        """Record why it gets no further, for all its requests."""
         error.locate(stage="order", certificate=", ".join(request.name for request in self.requests))
         self.error = error
 
     def results(self) -> t.Iterator[IssuedCertificate | FailedCertificate]:
+        """One for each of its requests, in their order."""
         for request in self.requests:
             if self.error is not None or self.facts is None:
                 yield FailedCertificate(request, self.error or CertfleetError("the order was not finished"))

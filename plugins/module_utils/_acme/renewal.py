@@ -35,7 +35,7 @@ class Source(t.Protocol):
 
     @property
     def directory(self) -> dict[str, t.Any]:
-        """RFC 8555 section 7.1.1."""
+        """The CA's directory object (RFC 8555 §7.1.1)."""
 
     def get(self, url: str) -> Reply:
         """What it answers there."""
@@ -55,7 +55,7 @@ class RenewalInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Whether to renew now, why (or why not), and from when on it is, or was, time."""
+    """Whether to renew now, why (or why not), and from when on it is, or was, time (aware, UTC)."""
 
     due: bool
     reason: str
@@ -142,8 +142,10 @@ def decide(
     period: datetime.timedelta = PERIOD,
     seed: str = "",
 ) -> Decision:
-    """Whether a certificate is due.
+    """Whether a certificate is due: if it is about to expire, by the CA's window (RFC 9773 §4.2), else when a third of
+    its lifetime is left, half of a short one (as certbot and lego have it).
 
+    now: aware, by the CA's clock. window: from fetch_window().
     period: the time between two runs; seed: anything that differs between fleets, so that they do not renew at once.
     """
     life = certificate.not_after - certificate.not_before

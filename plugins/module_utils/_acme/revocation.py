@@ -58,7 +58,7 @@ def load_own_key(path: str, cert: x509.Certificate) -> PrivateKey:
 def revoke(client: AcmeClient, cert: x509.Certificate, reason: str | None = None, *, by_key: bool = False) -> bool:
     """Revoke the certificate; False when it was revoked before.
 
-    by_key: the client's key is the certificate's. reason: one of REASONS. CertfleetError when the CA refuses.
+    by_key: the client's key is the certificate's. reason: one of REASONS. AcmeError when the CA refuses.
     """
     der = cert.public_bytes(serialization.Encoding.DER)
     payload: dict[str, t.Any] = {"certificate": josepy.encode_b64jose(der)}

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
 
 class Session:
-    """One run of the engine; safe for threads. timeout: seconds."""
+    """One run of the engine; safe for threads. timeout: seconds for a step. What the store raises passes on."""
 
     def __init__(self, client: AcmeClient, store: Store, timeout: float, clock: Clock) -> None:
         self.client = client

@@ -71,7 +71,7 @@ RETRIES = {
 
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """What the server answered. `headers` finds names in any case."""
+    """What the server answered. status: of HTTP. `headers` finds names in any case. body: at most MAX_BODY bytes."""
 
     url: str
     status: int
@@ -133,7 +133,7 @@ def is_ambiguous(error: Exception) -> bool:
 
 
 def origin(url: str) -> tuple[str, int] | None:
-    """Host and port of an https URL, None for anything else."""
+    """Host and TCP port of an https URL, None for anything else."""
     try:
         parts = urllib.parse.urlsplit(url)
         host, port = parts.hostname, parts.port or 443
@@ -162,9 +162,10 @@ class Transport:
     """Requests to the server of one directory; safe for threads.
 
     ca_path: PEM file with the CAs to trust in place of the system's.
-    timeout: seconds for one request with all its repetitions; request_timeout: for the whole of an answer's head,
-    and for the whole of its body.
+    timeout: seconds for one request with all its repetitions; connect_timeout: until there is a connection;
+    request_timeout: for the whole of an answer's head, and for the whole of its body.
     The attribute `clock` is the given one as the server's `Date` corrects it.
+    AcmeNetworkError when the directory's URL is not https, or ca_path cannot be read.
     """
 
     def __init__(
@@ -282,6 +283,7 @@ class Transport:
     ) -> Reply:
         """Attempt until it succeeds, as RETRIES allows, within `timeout` seconds and the deadline.
 
+        Raises the error of the last attempt, AcmeError or AcmeNetworkError, and any that RETRIES does not know at once.
         repeatable: False for what must not be sent again unless it had no effect for certain.
         """
         seconds = self.timeout if deadline is None else min(self.timeout, deadline.remaining)

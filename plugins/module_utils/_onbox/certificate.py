@@ -6,7 +6,7 @@
 """A certificate and its key as files on the firewall's disk, replaced in place.
 
 The firewall's own list of certificates knows nothing of it, so what uses the certificate of that name goes on using it,
-and the web admin console goes on showing the dates of before.
+and the web admin console goes on showing the dates of before. (Paths and effect: public tools.)
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class NotReread(CommandFailed):
 
 @dataclasses.dataclass(frozen=True)
 class CertificateFiles:
-    """Of one name. reload: the shell command that has the web server read them. All methods raise ShellError."""
+    """Of one name. reload: the shell command that has the web server read them. All methods raise ShellError; of those
+    that write it is CommandFailed where the pair of before is in place, NotReread where the new one is."""
 
     name: str
     directory: str = DIRECTORY
@@ -71,10 +72,12 @@ class CertificateFiles:
 
     @property
     def cert(self) -> str:
+        """Path of the certificate and its chain, PEM."""
         return f"{self.directory}/{self.name}.pem"
 
     @property
     def key(self) -> str:
+        """Path of the private key, PEM."""
         return f"{self.directory}/private/{self.name}.key"
 
     def read(self, shell: Shell) -> StoredCertificate:

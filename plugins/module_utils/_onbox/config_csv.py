@@ -58,10 +58,13 @@ class Certificate:
 
     @property
     def shown(self) -> str:
+        """For a remark about it."""
         return f"the certificate {self.written!r}" if self.written else "the certificate"
 
 
 class Config(t.NamedTuple):
+    """What is in a config.csv, and what did not come over as it stands."""
+
     certificates: list[Certificate]
     remarks: list[Remark]
 

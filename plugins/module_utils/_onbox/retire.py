@@ -43,7 +43,7 @@ def targets(found: Found, directory: str) -> dict[str, str]:
 
 
 def save(shell: Shell, found: Found, directory: str) -> None:
-    """Copy that below a directory which only this user enters."""
+    """Copy that below a directory which only this user enters. Raises CertfleetError when that fails."""
     for path, target in targets(found, directory).items():
         made = os.path.abspath(directory)
         for part in ["", *os.path.relpath(os.path.dirname(target), made).split(os.sep)]:
@@ -53,7 +53,7 @@ def save(shell: Shell, found: Found, directory: str) -> None:
 
 
 def retire(shell: Shell, found: Found, clock: Clock) -> None:
-    """Raises CertfleetError when something of it is still there afterwards."""
+    """End its processes, and remove its rules and files. Raises CertfleetError when some of it is there afterwards."""
     _stop(shell, found, clock)
     shell.run(_REMOVE_RULES)
     if found.boot_scripts:

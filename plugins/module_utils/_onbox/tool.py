@@ -77,8 +77,8 @@ class Process:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """boot_scripts: path and contents. files: by directory. foreign: boot scripts of these names that start something
-    else. certificates: names of config.csv, which are those on the firewall.
+    """rules: how often the tool's rule is there. boot_scripts: path and contents. files: by directory. foreign: boot
+    scripts of these names that start something else. certificates: names of config.csv, as they are on the firewall.
     """
 
     processes: tuple[Process, ...] = ()
@@ -91,13 +91,16 @@ class Found:
 
     @property
     def anything(self) -> bool:
+        """Whether there is anything to take off."""
         return bool(self.processes or self.rules or self.boot_scripts or self.files)
 
     @property
     def worth_saving(self) -> list[str]:
+        """Paths of the tool's ACME account and its config.csv."""
         return [file for files in self.files.values() for file in files if posixpath.basename(file) in _WORTH_SAVING]
 
     def as_diff(self) -> dict[str, t.Any]:
+        """One side of the task's diff."""
         return {
             "processes": list(map(str, self.processes)),
             "nat rules": [f"-A {CHAIN} {RULE}"] * self.rules,
@@ -112,7 +115,7 @@ class Found:
 
 
 def look(shell: Shell) -> Found:
-    """Raises CertfleetError where the tool is at work, or where the web server uses files of its directories."""
+    """What there is. Raises CertfleetError where the tool is at work, or the web server uses its directories' files."""
     files = {directory: _files(shell, directory) for directory in DIRECTORIES}
     # Somebody else's, or empty, unless one of these is there.
     own = {f"{directory}/{name}" for directory in DIRECTORIES for name in (LOOP, CONFIG)}

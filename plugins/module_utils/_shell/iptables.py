@@ -3,7 +3,10 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""iptables on the firewall, through its shell: our rules read, made, removed, and what removes them if we cannot."""
+"""iptables on the firewall, through its shell: our rules read, made, removed, and what removes them if we cannot.
+
+Commands and files: iptables(8), proc(5).
+"""
 
 from __future__ import annotations
 
@@ -86,6 +89,7 @@ class Iptables:
         return set(re.findall(r"\|-- (\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL", tree))
 
     def interfaces(self) -> list[str]:
+        """Names of its network interfaces, as the kernel knows them (/proc/net/dev)."""
         return re.findall(r"^\s*([^\s:|]+):", self._shell.run("cat /proc/net/dev").output, re.MULTILINE)
 
     def open(self, mark: Mark, made: t.Sequence[Rule], lease: int) -> None:

@@ -3,7 +3,10 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""A port of the firewall led elsewhere by iptables: which rules that takes, and how ours are known. Pure."""
+"""A port of the firewall led elsewhere by iptables: which rules that takes, and how ours are known. Pure.
+
+Matches and targets: iptables-extensions(8).
+"""
 
 from __future__ import annotations
 
@@ -60,14 +63,16 @@ class Mark:
 
     @property
     def label(self) -> str:
+        """What tells one opening from all others: of its forward, and of its run."""
         return f"{self.name}-{self.run}"
 
     def same_way(self, other: Mark) -> bool:
+        """Whether both lead the same port to the same place, and in the same manner."""
         return (self.at, self.to, self.masquerade) == (other.at, other.to, other.masquerade)
 
 
 def mark_of(rule: Rule) -> Mark | None:
-    """None: not ours."""
+    """What a rule's comment says; None: it is not ours."""
     comments = [words for option, words in zip(rule.words, rule.words[1:]) if option == "--comment"]
     prefix, *fields = comments[0].split(",") if comments else [""]
     values = dict(field.partition("=")[::2] for field in fields)

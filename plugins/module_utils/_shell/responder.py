@@ -3,7 +3,10 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""The responder on the firewall itself, run by its own python3: in memory and /tmp, for as long as its lease says."""
+"""The responder on the firewall itself, run by its own python3: in memory and /tmp, for as long as its lease says.
+
+Ports are TCP ports.
+"""
 
 from __future__ import annotations
 
@@ -64,15 +67,17 @@ class Running:
 
     @property
     def lease(self) -> bytes:
+        """The same as its lease file has it, in JSON; the responder itself reads no more than `expires`."""
         return json.dumps(dataclasses.asdict(self)).encode()
 
 
 def lease_file(port: int) -> str:
+    """Where the lease is on the firewall of what listens on the port."""
     return f"/tmp/certfleet-responder-{port}.json"  # noqa: S108
 
 
 def look(shell: Shell, port: int) -> tuple[int, Running | None]:
-    """The firewall's time, and our responder on this port, if there is one."""
+    """The firewall's time (seconds since 1970), and our responder on this port, if there is one. Raises ShellError."""
     clock, _end, text = shell.run(_LOOK.format(file=lease_file(port))).output.partition("\n")
     if not clock.strip().isdigit():
         raise ShellError(f"the firewall's clock says {clock!r}")
@@ -95,7 +100,7 @@ def check_python(shell: Shell) -> None:
 def start(shell: Shell, port: int, thumbprint: str, lease: int, run: str) -> tuple[bool, Running]:
     """Have one serve for the next `lease` seconds at least. Whether it was started now, and what there is.
 
-    Raises ShellError where the port is taken, be it by a responder of another account.
+    Raises ShellError where the port is taken, be it by a responder of another account, or the firewall has no python3.
     """
     now, present = look(shell, port)
     if present is None:

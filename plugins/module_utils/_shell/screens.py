@@ -43,6 +43,7 @@ class Question:
     answer: str = ""
 
     def number_of(self, label: re.Pattern[str]) -> str | None:
+        """Under which number the menu has the label; None where it does not."""
         return next((number for number, text in self.items.items() if label.search(text)), None)
 
     @property
@@ -51,11 +52,12 @@ class Question:
         return self.number_of(_ADVANCED_SHELL) or self.number_of(_DEVICE_MANAGEMENT)
 
     def harmful(self, number: str) -> bool:
+        """Whether the menu has something under this number that must not be chosen by mistake."""
         return bool(_HARM.search(self.items.get(number, "")))
 
 
 def question(screen: str) -> Question | None:
-    """None: nothing is asked yet."""
+    """What the screen's last lines ask for; None: nothing yet."""
     for kind, pattern in _QUESTIONS:
         if pattern.search(screen):
             return _consent(screen) if kind == TERMS else Question(kind)

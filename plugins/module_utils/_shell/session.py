@@ -77,7 +77,7 @@ class Shell:
             secrets.pop()
 
     def read_file(self, path: str) -> bytes:
-        """Raises CommandFailed when it cannot be read."""
+        """The file's content. Raises CommandFailed when it cannot be read."""
         output = self.run(f"base64 <{shlex.quote(path)}").output
         try:
             return base64.b64decode("".join(output.split()), validate=True)

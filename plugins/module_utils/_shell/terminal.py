@@ -30,12 +30,12 @@ LONG_ENOUGH = 8
 
 
 def cleaned(text: str) -> str:
-    """Without what moves a cursor."""
+    """Without what moves a cursor (ECMA-48)."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
 
 
 def without(text: str, secrets: t.Iterable[str]) -> str:
-    """Secrets of several lines go line by line, as somebody may have indented them."""
+    """The text with HIDDEN for the secrets. Those of several lines go line by line: somebody may have indented them."""
     parts: set[str] = set()
     for secret in secrets:
         lines = secret.strip().splitlines()
@@ -46,7 +46,7 @@ def without(text: str, secrets: t.Iterable[str]) -> str:
 
 
 def excerpt(text: str, secrets: t.Iterable[str]) -> str:
-    """The end of it, fit for a message."""
+    """The end of it, SHOWN characters at most, fit for a message."""
     told = without(cleaned(text), secrets).strip()
     return told if len(told) <= SHOWN else "[…]" + told[-SHOWN:]
 
@@ -89,7 +89,10 @@ class Terminal:
             ) from error
 
     def read(self, seconds: float) -> bool:
-        """Wait so long for more text; False when none came. At the end of the session `closed` is set."""
+        """Wait so many seconds for more text; False when none came. At the end of the session `closed` is set.
+
+        Raises ShellError when more than LIMIT characters came since the last `send`.
+        """
         if self.closed:
             return False
         self._channel.settimeout(max(0.001, seconds))

@@ -36,7 +36,10 @@ MUTILATED = 529
 
 @dataclasses.dataclass(frozen=True)
 class Write:
-    """One Set or Remove of one entity: one a request as a rule, so that each status belongs to one thing."""
+    """One Set or Remove of one entity: one a request as a rule, so that each status belongs to one thing.
+
+    An update replaces the whole entity; what it leaves out is cleared (measured).
+    """
 
     operation: Operation
     entity: ET.Element
@@ -66,6 +69,10 @@ class Answer:
 class Firewall:
     """One firewall's API, used by one thread. Counts what it sends.
 
+    Whatever asks raises XgsConnectionError when no proper answer comes in time, XgsAccessError where the firewall does
+    not let us in, XgsApiError where it refuses; XgsError is all of these, and what XML cannot carry. CertfleetError:
+    turn() can make no lock. Whoever is handed a Firewall lets them pass, unless it says otherwise.
+
     time: the firewall's own clock as its answers tell it (Date, RFC 9110 §6.6.1); ours before the first of them, and
     where they do not.
 
@@ -94,7 +101,10 @@ class Firewall:
         self._password = password
 
     def get(self, entity: str, name: str | None = None, *, like: str | None = None) -> list[ET.Element]:
-        """Records of an entity; with a name, that one or none; with `like`, those that have it in their name."""
+        """Records of an entity; with a name, that one or none; with `like`, those that have it in their name.
+
+        A read without a proper answer is repeated (PAUSES), unless the endpoint's timeout is over by then.
+        """
         return self.fetch(entity, name, like=like).records
 
     def fetch(self, entity: str, name: str | None = None, *, like: str | None = None) -> Answer:
@@ -156,7 +166,10 @@ class Firewall:
         return response, body
 
     def send(self, write: Write) -> None:
-        """Carry out one write. An answer lost on the way is cleared up by reading, never by a blind second try."""
+        """Carry out one write; any status of 2xx counts as done (measured).
+
+        An answer lost on the way is cleared up by reading, never by a blind second try.
+        """
         try:
             self._send(write)
         except XgsConnectionError as error:
@@ -172,7 +185,10 @@ class Firewall:
         self._transport.check_trust()
 
     def trust(self, fingerprint: str) -> None:
-        """Accept this certificate (SHA-256, hexadecimal) of the web admin console from now on, too."""
+        """Accept this certificate (SHA-256, hexadecimal) of the web admin console from now on, too.
+
+        Raises XgsConnectionError when it is none.
+        """
         self._transport.trust(fingerprint)
 
     def _send(self, write: Write) -> None:

@@ -54,6 +54,7 @@ class Bound:
     displaced: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def as_dict(self) -> dict[str, t.Any]:
+        """As xgs_cert_bind returns it under `consumers`."""
         return dataclasses.asdict(self)
 
 
@@ -67,7 +68,8 @@ def bind(
     """Switch one consumer and verify it. An endpoint that could not be reached before cannot be verified after.
 
     certificate: the new one, whose facts must be known. previous: fingerprint of what the consumer uses now, if known.
-    Raises CertfleetError, stage "bind" or "verify", when the previous one is back.
+    Raises CertfleetError, stage "bind" or "verify", when the previous one is back, or could not be put back: the remedy
+    tells which. Before the switch, XgsError when the firewall cannot be read.
     """
     groups = groups_of(firewall, consumer)
     endpoints = find_endpoints(firewall, consumer, certificate, previous, verification.address)

@@ -36,10 +36,7 @@ VERSION = re.compile(r"-[0-9]{8}-([0-9a-f]{4})([0-9a-f]{4})\Z")
 
 @dataclasses.dataclass(frozen=True)
 class StoredCertificate:
-    """One certificate object, its chain leaf first; empty where the firewall's archive did not show it.
-
-    facts is None where there is no certificate, or none that can be understood.
-    """
+    """One certificate object, its chain leaf first; empty where the firewall's archive did not show it."""
 
     name: str
     chain: list[x509.Certificate]
@@ -47,6 +44,7 @@ class StoredCertificate:
 
     @functools.cached_property
     def facts(self) -> _x509.CertificateFacts | None:
+        """Of the leaf; None where there is no certificate, or none that can be understood."""
         try:
             return _x509.facts(self.chain[0]) if self.chain else None
         except CertfleetError:
@@ -67,12 +65,14 @@ class StoredCertificate:
         return version[2] if version[1] == start and version[2] != rest else None
 
     def as_dict(self) -> dict[str, t.Any]:
+        """For diffs and results: nothing of the key but whether there is one."""
         facts = self.facts.as_dict() if self.facts else {"fingerprint": None}
         return {"name": self.name, "chain_length": len(self.chain), "has_key": self.has_key, **facts}
 
 
 def read_certificates(firewall: Firewall, name: str | None = None) -> list[StoredCertificate]:
-    """All certificates, or the one of that name, in one read."""
+    """All certificates, or the one of that name, in one read. Their facts stand in no field of the answer, but in the
+    files beside it (measured)."""
     return [
         StoredCertificate(record.findtext("Name", ""), chain, has_key)
         for record, chain, has_key in _with_files(firewall.fetch("Certificate", name), "CertificateFile")
@@ -143,8 +143,8 @@ class _Files:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that the firewall would not take with a version behind it, or that looks like a version itself:
-    it would belong to another certificate."""
+    """Raises CertfleetError, stage "plan", for a name that the firewall would not take with a version behind it (API
+    document, Certificate), or that looks like a version itself: it would belong to another certificate."""
     if not NAME.fullmatch(name) or VERSION.search(name):
         raise CertfleetError(
             f"'{name}' cannot name a certificate on the firewall",
@@ -178,7 +178,7 @@ def origin_of(directory_url: str, profile: str | None) -> str:
 
 
 def version_name(name: str, facts: _x509.CertificateFacts, origin: str = "") -> str:
-    """origin: an origin_of(), or nothing."""
+    """The object's name for this certificate. origin: an origin_of(), or nothing."""
     return f"{name}-{facts.not_after:%Y%m%d}-{facts.fingerprint[: 8 - len(origin)]}{origin}"
 
 

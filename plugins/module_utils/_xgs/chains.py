@@ -23,6 +23,7 @@ class Authorities:
             known.insert(0 if certificate.issuer == certificate.subject else len(known), certificate)
 
     def issuer_of(self, certificate: x509.Certificate) -> x509.Certificate | None:
+        """The one that signed it, see issued_by(); None where it is not among them."""
         candidates = self._by_subject.get(certificate.issuer, ())
         return next((each for each in candidates if _x509.issued_by(certificate, each)), None)
 

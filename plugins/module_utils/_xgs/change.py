@@ -26,9 +26,11 @@ class Change:
 
     @property
     def changed(self) -> bool:
+        """Whether there is anything to be written."""
         return bool(self.writes)
 
     def apply(self, firewall: Firewall) -> None:
+        """Send all writes. Raises XgsError at the first one that fails; those before it stay."""
         for write in self.writes:
             firewall.send(write)
 

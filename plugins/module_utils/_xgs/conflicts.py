@@ -3,7 +3,10 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""What others have on the address and port that we are to forward, found before anything is written."""
+"""What others have on the address and port that we are to forward, found before anything is written.
+
+Elements of NATRule and FirewallRule: API document. Ports are TCP ports.
+"""
 
 from __future__ import annotations
 

@@ -51,6 +51,7 @@ class Kind:
 
     @property
     def name_path(self) -> str:
+        """Where the object's name stands, below the record."""
         return f"{self.container}/Name" if self.container else "Name"
 
 
@@ -166,6 +167,7 @@ class Consumer:
         return [element.text or "" for element in self.record.findall("HTTPBasedPolicy/Domains/Domain")]
 
     def pointed_at(self, certificate: str) -> Write:
+        """The update that points it at the certificate of this name: the record as it was read, or its block alone."""
         record = copy.deepcopy(self.record)
         record.attrib.clear()
         _element(self.kind, record).text = certificate
@@ -176,7 +178,7 @@ class Consumer:
 
 
 def check_consumers(consumers: t.Iterable[str]) -> None:
-    """Refuse what is no consumer, or not ours to switch, before anything is asked of a firewall."""
+    """Raises CertfleetError, stage "plan", for what is no consumer, or not ours to switch. Asks no firewall."""
     for text in consumers:
         key, colon, name = text.partition(":")
         kind = KINDS.get(key)
@@ -195,7 +197,8 @@ def check_consumers(consumers: t.Iterable[str]) -> None:
 def read_consumers(firewall: Firewall, keys: t.Iterable[str] = tuple(KINDS), name: str | None = None) -> list[Consumer]:
     """Every consumer of these kinds, whatever certificate it uses. One read for each entity that is concerned.
 
-    name: of the only one that is wanted, where there are many of the kind.
+    name: of the only one that is wanted, where there are many of the kind. An entity that this firmware does not have
+    (529) has no consumers.
     """
     records: dict[str, list[ET.Element]] = {}
     found: list[Consumer] = []
@@ -240,6 +243,7 @@ def select(
     """The wanted ones; without a wish, those that use one of the given versions of the certificate.
 
     names: what the certificate is issued for. Where all rules are wanted, it decides which they are.
+    Raises CertfleetError when the firewall does not have one of the wanted.
     """
     ours = [consumer for consumer in consumers if not consumer.kind.by_hand]
     if not wanted:

@@ -6,9 +6,9 @@
 """Plans for a forward: open it for the time of a lease, take it back, clear away what is stale.
 
 Each run has a firewall rule of its own, its claim, which hangs on a schedule. Hosts, services and the NAT rule are
-shared by all runs that forward the same: the firewall may refuse a second NAT rule for the same address and port (503).
-So the last claim that goes takes the NAT rule with it, and nobody closes another run's port. What exists with equal
-content is used, not owned; what we make bears our mark.
+shared by all runs that forward the same: the firewall may refuse a second NAT rule for the same address and port (API
+document, 503). So the last claim that goes takes the NAT rule with it, and nobody closes another run's port. What
+exists with equal content is used, not owned; what we make bears our mark.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ NEVER_MIND = ("Name", "Description", "Position", "LinkedFirewallrule", "LogTraff
 @dataclasses.dataclass(frozen=True)
 class Plan(Change):
     """holds: objects of ours that the opening needs, in the order of removal. joins: those of other runs among the NAT
-    rules. opened: since when the port is open already. until: when the lease ends. interrupts: web server protection
-    rules without port 80 meanwhile.
+    rules. opened: since when the port is open already, until: when the lease ends, both aware, UTC. interrupts: web
+    server protection rules without port 80 meanwhile.
     """
 
     holds: tuple[ET.Element, ...] = ()
@@ -57,7 +57,11 @@ class Plan(Change):
 
 
 def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.datetime) -> Plan:
-    """Open, or leave open what this run has open as wanted for half of the lease at least; clear away what is stale."""
+    """Open, or leave open what this run has open as wanted for half of the lease at least; clear away what is stale.
+
+    now: aware, by the firewall's clock. Raises XgsError when somebody else's object is in the way, or a run of ours has
+    the port elsewhere.
+    """
     own = {name_of(rule): rule for rule in objects[RULE] if _is_own(rule, wanted.name, lease.run)}
     opened = next((mark.opened for rule in own.values() if (mark := mark_of(rule))), None)
     lease = dataclasses.replace(lease, opened=opened or lease.opened)
@@ -93,7 +97,7 @@ def plan_present(objects: Objects, wanted: Forward, lease: Lease, now: datetime.
 def plan_absent(objects: Objects, name: str, run: str, now: datetime.datetime, *, left: bool = False) -> Plan:
     """Close what this run opened under the name, whole, half-made or expired; what another run needs stays.
 
-    left: also what a playbook left open here that has ended.
+    now: aware, by the firewall's clock. left: also what a playbook left open here that has ended.
     """
     named = [one for one in _all(objects) if mark_of(one) and _named(one, name)]
     mine = [one for one in named if is_of(one, run) or _over(one, now) or (left and _left(one)) or one.tag == NAT]
@@ -108,20 +112,25 @@ def plan_absent(objects: Objects, name: str, run: str, now: datetime.datetime, *
 
 
 def plan_swept(objects: Objects, now: datetime.datetime) -> Plan:
-    """Remove everything of ours, under whatever name, whose lease is over and that nobody needs; and nothing else."""
+    """Remove everything of ours, under whatever name, whose lease is over and that nobody needs; and nothing else.
+
+    now: aware, by the firewall's clock.
+    """
     mine = [one for one in _all(objects) if _over(one, now)]
     gone = _gone(objects, mine, [])
     return Plan(_listed(gone), {}, tuple(map(removal, gone)), warnings=_warnings(objects, mine, [], gone))
 
 
 def removal(element_: ET.Element) -> Write:
+    """The Remove of an object: it takes no more than the name (API document)."""
     return Write("remove", element(element_.tag, {"Name": name_of(element_)}))
 
 
 def carry_out(firewall: Firewall, write: Write) -> bool:
     """Send a write of a plan. False: it was to be removed, but something that the plan did not see uses it.
 
-    What is gone already answers as what is in use (measured), so that a refused removal is looked up.
+    What is gone already answers as what is in use (measured), so that a refused removal is looked up. Raises
+    XgsApiError for what is refused otherwise.
     """
     try:
         firewall.send(write)
@@ -283,6 +292,7 @@ def _still_open(mark: Mark) -> str:
 
 
 def still_used(one: ET.Element) -> str:
+    """The warning for an object of ours that somebody else has come to use."""
     return f"{one.tag} '{name_of(one)}' stays, because something that this collection did not make uses it"
 
 

@@ -3,7 +3,10 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""XML to the firewall, and XML from whatever answers: what cannot be carried is refused, what is read is bounded."""
+"""XML to the firewall, and XML from whatever answers: what cannot be carried is refused, what is read is bounded.
+
+<Request> with its <Login>, and <Response>: API document.
+"""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ _REPEATED = re.compile(r"Password\s*(?:>|&gt;|%3E)|PRIVATE KEY|(?=[A-Za-z/]*[0-9
 
 
 def legible(text: str, longest: int = 300) -> str:
-    """What somebody else wrote, fit for a terminal: one line, no escape sequences, no end, no request of ours."""
+    """What somebody else wrote, fit for a terminal: one line, no escape sequences, no request of ours, and no more than
+    `longest` characters."""
     if _REPEATED.search(text):
         return "in words that are not shown, since they may repeat the request"
     line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * longest])

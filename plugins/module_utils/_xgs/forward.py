@@ -3,7 +3,10 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""A forward, and the objects of the firewall that it takes: hosts, services, a firewall rule and a NAT rule."""
+"""A forward, and the objects of the firewall that it takes: hosts, services, a firewall rule and a NAT rule.
+
+Their elements: API document, IPHost, Services, FirewallRule, NATRule.
+"""
 
 from __future__ import annotations
 
@@ -60,11 +63,16 @@ class Leg:
     host: str
 
     def rule_name(self, forward: str, run: str) -> str:
+        """Name of the leg's firewall rule for this run, and of the NAT rule where this run makes that."""
         return f"{forward}-{run}" if self.family == V4 else f"{forward}-{run}-6"
 
 
 class Parts:
-    """The helper objects of a forward: what is there and fits is used, whoever made it; the rest is new."""
+    """The helper objects of a forward: what is there and fits is used, whoever made it; the rest is new.
+
+    mark: a Lease's description. Raises XgsError when a wan host is not there, a family lacks one of its two ends, or a
+    name is taken.
+    """
 
     def __init__(self, objects: Objects, wanted: Forward, mark: str) -> None:
         self.used: list[ET.Element] = []
@@ -77,7 +85,7 @@ class Parts:
         self.target = self._service(wanted.target_port)
 
     def use(self, wanted: ET.Element, fits: t.Callable[[ET.Element], bool]) -> str:
-        """Name of an object of that content. An equal one must not be made again (503)."""
+        """Name of an object of that content. An equal one must not be made again (503). XgsError: its name is taken."""
         for there in self._objects[wanted.tag]:
             if fits(there):
                 self.used.append(there)

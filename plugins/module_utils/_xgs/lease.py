@@ -106,7 +106,7 @@ class Lease:
 
 
 def lease(now: datetime.datetime, seconds: float, zone: datetime.tzinfo, run: str, owner: str) -> Lease:
-    """now: aware. seconds: how long the opening is needed at the most."""
+    """A lease from now on. now: aware. seconds: how long the opening is needed at the most. zone: the firewall's."""
     start = _floor(now).astimezone(zone)
     end = (_floor(now + datetime.timedelta(seconds=seconds)) + QUARTER).astimezone(zone)
     change = abs(_offset(start) - _offset(end))
@@ -126,7 +126,7 @@ def _floor(moment: datetime.datetime) -> datetime.datetime:
 
 
 def utc(moment: datetime.datetime) -> str:
-    """ISO 8601."""
+    """An aware moment in UTC, ISO 8601."""
     return f"{moment.astimezone(datetime.timezone.utc):{FORMAT}}"
 
 
@@ -147,7 +147,7 @@ def _moment(text: str | None) -> datetime.datetime | None:
 
 
 def read_time_zone(firewall: Firewall) -> datetime.tzinfo:
-    """The firewall's time zone (entity Time)."""
+    """The firewall's time zone (API document, Time). Raises XgsError when it is not known here."""
     name = next((record.findtext("TimeZone") or "" for record in firewall.get("Time")), "")
     try:
         return zoneinfo.ZoneInfo(name)

@@ -3,7 +3,10 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""The firewall's objects around a port: each entity read once at most, and what hosts and services amount to."""
+"""The firewall's objects around a port: each entity read once at most, and what hosts and services amount to.
+
+Their elements: API document, IPHost, IPHostGroup, Services, ServiceGroup. Ports are TCP ports.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ SINGLE = ("IP", "System Host")
 
 
 class Objects:
-    """What the firewall holds, an entity read when it is first looked at.
+    """What the firewall holds, an entity read when it is first looked at; whatever looks may raise XgsError.
 
     like: only objects with this in their name.
     """
@@ -34,10 +37,11 @@ class Objects:
         return self._all(entity).values()
 
     def find(self, entity: str, name: str) -> ET.Element | None:
+        """The object of this name, None where there is none."""
         return self._all(entity).get(name)
 
     def now(self) -> datetime.datetime:
-        """The firewall's own time, which it tells with whatever is read: leases go by it."""
+        """The firewall's own time, aware, which it tells with whatever is read: leases go by it."""
         if not self._read:
             self._all("NATRule")
         return self._firewall.time.now()
@@ -55,6 +59,7 @@ class Objects:
 
 
 def name_of(element: ET.Element) -> str:
+    """Its Name; "" where it has none."""
     return element.findtext("Name", "")
 
 
@@ -64,6 +69,7 @@ def texts(element: ET.Element, path: str) -> list[str]:
 
 
 def family_of(element: ET.Element) -> str:
+    """IPv4 or IPv6; the former where it does not say."""
     return element.findtext("IPFamily") or "IPv4"
 
 

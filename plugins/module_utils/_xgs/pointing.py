@@ -18,8 +18,9 @@ from .errors import XgsError
 
 
 def point(firewall: Firewall, consumer: Consumer, certificate: str, groups: t.Sequence[ET.Element]) -> None:
-    """groups: groups_of() the consumer, before its first switch.
+    """Write it, and see the rule in its groups again. groups: groups_of() the consumer, before its first switch.
 
+    Raises XgsError when the consumer is gone, the firewall refuses, or a rule does not go back into its group.
     The consumer is read anew: two kinds share the e-mail settings, and what somebody changed meanwhile has to survive.
     An updated rule falls out of its group (measured by two tools), so the group goes with it in one request, whose
     entities are carried out in their order (API document): nobody would know of it later, if the way were cut between.

@@ -59,7 +59,7 @@ def read_users(firewall: Firewall) -> Users:
 
 
 def plan_prune(name: str, keep: int, found: t.Sequence[StoredCertificate], in_use: t.Container[str]) -> Change:
-    """Remove our versions but the `keep` newest and those in use. An object of the bare name is not ours.
+    """Remove our versions but the `keep` newest (a number) and those in use. An object of the bare name is not ours.
 
     A provisional one goes as soon as there is another. found: versions() of the name.
     """
@@ -81,7 +81,10 @@ def _provisional(version: StoredCertificate) -> bool:
 
 
 def remove(firewall: Firewall, change: Change) -> list[str]:
-    """Carry out plan_prune(). Returns what the firewall keeps because something refers to it that we do not see."""
+    """Carry out plan_prune(). Returns what the firewall keeps because something refers to it that we do not see (504).
+
+    Raises XgsError when a removal is refused for another reason, or was not carried out.
+    """
     if change.writes:
         tell("prune", some(write.name for write in change.writes))
     referred = []

@@ -3,7 +3,7 @@
 
 # PRIVATE to the collection: no promise of stability outside it.
 
-"""One POST to the firewall's XML API over TLS that is verified, by CA or by pinned fingerprint."""
+"""One POST to the firewall's XML API (API document) over TLS that is verified, by CA or by pinned fingerprint."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ class File:
 class Transport:
     """Sends request documents to one endpoint, and keeps the connection between them.
 
+    Raises XgsConnectionError when the endpoint's fingerprint is no SHA-256.
     Straight: the environment's proxies are for the way out, and a firewall's console is on the way in.
     """
 
@@ -81,7 +82,7 @@ class Transport:
         self.told: datetime.datetime | None = None
 
     def post(self, document: bytes, files: t.Sequence[File] = ()) -> bytes:
-        """Send one request document, return the body of the answer.
+        """Send one request document, with files as multipart/form-data (API document), return the body of the answer.
 
         Raises XgsConnectionError; its `sent` is False only where the firewall certainly acted on nothing.
         """
@@ -115,7 +116,10 @@ class Transport:
             raise _no_connection(endpoint, str(error)) from error
 
     def trust(self, fingerprint: str) -> None:
-        """Accept this certificate for the lifetime of this object; what was trusted before stays so."""
+        """Accept this certificate (SHA-256, hexadecimal) for the lifetime of this object; what was trusted stays so.
+
+        Raises XgsConnectionError when it is none.
+        """
         self._pins |= digests(fingerprint)
 
     def _shown(self) -> Served:

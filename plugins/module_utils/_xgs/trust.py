@@ -81,6 +81,7 @@ def _names(shown: Served) -> str:
 
 @functools.lru_cache(maxsize=None)
 def verifying_context(ca_path: str | None) -> ssl.SSLContext:
+    """By the authorities in a file of PEM, or the system's. XgsConnectionError when it cannot be read."""
     # Loading the CA bundle costs 40 ms of CPU (measured): once per process and CA file.
     try:
         return ssl.create_default_context(cafile=ca_path)
@@ -92,6 +93,7 @@ def verifying_context(ca_path: str | None) -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=None)
 def unverifying_context() -> ssl.SSLContext:
+    """For whoever looks at the fingerprint himself, or was told not to look."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -37,6 +37,7 @@ def plan_upload(
     """The object's name, and the change that brings certificate, chain and key onto the firewall.
 
     Nothing is to be done where that certificate is there under any name of ours. origin: its origin_of(), if known.
+    One read, of the authorities, where it is new and has a chain.
     """
     for certificate in versions(name, stored):
         if certificate.facts == material.facts:
@@ -76,6 +77,7 @@ class Upload(t.NamedTuple):
     material: Material
 
     def write(self) -> Write:
+        """The Set of it, its two files beside it (API document, Certificate)."""
         # A key file of any other ending is stored damaged and locks the web admin console out (reported).
         fields = {
             "Action": "UploadCertificate",

@@ -41,7 +41,10 @@ class Unread:
 
 
 def read_uses(firewall: Firewall) -> tuple[list[Use], list[Unread]]:
-    """Every use of a certificate, and the entities that stayed closed. One read for each of ENTITIES."""
+    """Every use of a certificate, and the entities that stayed closed. One read for each of ENTITIES (API document).
+
+    Raises XgsConnectionError, XgsAccessError, but no XgsApiError: what is refused is unread.
+    """
     uses: list[Use] = []
     unread = []
     for entity in ENTITIES:

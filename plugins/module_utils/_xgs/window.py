@@ -49,7 +49,7 @@ TRIES = 3
 
 @contextlib.contextmanager
 def explained() -> t.Iterator[None]:
-    """Which rights it takes stands in no answer of the firewall."""
+    """Say with an XgsApiError which rights it takes: that stands in no answer of the firewall."""
     try:
         yield
     except XgsApiError as error:
@@ -63,7 +63,7 @@ def explained() -> t.Iterator[None]:
 
 @dataclasses.dataclass
 class Window(PortWindow):
-    """Opens and closes a forward by the XML API, once as a rule."""
+    """Opens and closes a forward by the XML API, once as a rule. What it raises: see PortWindow."""
 
     firewall: Firewall
     forward: Forward
@@ -77,7 +77,7 @@ class Window(PortWindow):
     warnings: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
-        """What opening would write, after what other runs left behind."""
+        """What opening would write, after what other runs left behind. Raises XgsError where it cannot be opened."""
         with explained():
             objects = Objects(self.firewall)
             zone, now = read_time_zone(self.firewall), objects.now()
@@ -93,6 +93,7 @@ class Window(PortWindow):
 
     @contextlib.contextmanager
     def __call__(self) -> t.Iterator[None]:
+        """See PortWindow; whatever else the body raises passes on when the port is closed."""
         tell("open", f"port {self.forward.port} of {some(self.forward.wan_hosts)}")
         with stage("open"):
             plan = self.plan()
@@ -112,18 +113,24 @@ class Window(PortWindow):
 
     @property
     def writes(self) -> int:
+        """How many requests that write were sent."""
         return self.firewall.writes
 
     @property
     def told(self) -> list[str]:
+        """Of the openings, the firewall's remarks, and how far its clock is from ours."""
         return [*self.warnings, *self.firewall.remarks, *self.firewall.time.warnings]
 
     def addresses(self, wan_host: str) -> list[str]:
+        """Of a host object such as #Port2; one at most."""
         address = host_address(self.firewall, wan_host)
         return [address] if address else []
 
     def open(self, plan: Plan) -> None:
-        """Carry out a plan; a new one, when it turns out that another run did something meanwhile."""
+        """Carry out a plan; a new one, when it turns out that another run did something meanwhile.
+
+        Raises XgsError when the firewall refuses, or others are faster TRIES times.
+        """
         self.holds = ()
         for _try in range(TRIES):
             done: list[Write] = []
@@ -179,6 +186,7 @@ class Window(PortWindow):
         return f"{until}; xgs_dnat_port with state=absent and run_id {self.run} closes it."
 
     def sweep(self) -> CertfleetError | None:
+        """See PortWindow. All of the firewall's objects are looked at, whatever forward they are of."""
         if self.opened_at:
             return None
         objects = Objects(self.firewall)
@@ -253,7 +261,10 @@ class Window(PortWindow):
 def send_all(
     firewall: Firewall, writes: t.Iterable[Write], sent: t.Callable[[Write], None] = lambda write: None
 ) -> list[Write]:
-    """Send the writes of a plan; gives the removals that were refused, because somebody else uses the object."""
+    """Send the writes of a plan; gives the removals that were refused, because somebody else uses the object.
+
+    sent: called after each. Raises XgsError at the first that fails.
+    """
     left = []
     with explained():
         for write in writes:

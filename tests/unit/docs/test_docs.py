@@ -8,26 +8,25 @@ import ast
 import functools
 import importlib
 import re
+import subprocess
+import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+from lab.entries import NET
+from lab.pages import CODE, FENCED, PAGES, ROOT, block, commands, name_of, text_of
+from lab.ports import free_port
+
 COLLECTION = "certfleet.sophos_xgs."
 FILES = "https://github.com/certfleet/sophos_xgs/blob/main/"
-FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"`[^`\n]+`")
 
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-
-
-def text_of(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
+every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
 @functools.cache
@@ -119,8 +118,8 @@ def mappings(value: Any) -> Iterator[dict[str, Any]]:
 @every_page
 def test_yaml_names_what_there_is(page):
     known = argument_specs()["options"]
-    for kind, block in FENCED.findall(text_of(page)):
-        for mapping in mappings(yaml.load(textwrap.dedent(block), Loader)) if kind == "yaml" else ():
+    for kind, text in FENCED.findall(text_of(page)):
+        for mapping in mappings(yaml.load(textwrap.dedent(text), Loader)) if kind == "yaml" else ():
             for key, value in mapping.items():
                 if key.startswith(COLLECTION):
                     assert not set(value) - set(options(key.removeprefix(COLLECTION))), key
@@ -134,6 +133,96 @@ def test_yaml_names_what_there_is(page):
 def test_ad_hoc_commands_have_options_that_there_are(page):
     for module, arguments in re.findall(rf'-m {re.escape(COLLECTION)}(\w+) -a "([^"]*)"', text_of(page)):
         assert not set(re.findall(r"(\w+)=", arguments)) - set(options(module)), module
+
+
+# Commands and blocks
+
+# What runs the commands that no test types as they stand. What else is made are the tests, or measurements.
+ELSEWHERE = {
+    r"make (demo|test)": ".ci/run",
+    r"make .*|git clone .*": "Makefile",
+    r"(cat|cd|curl) .*": "tests/unit/docs/test_docs.py",
+    r"ansible-galaxy collection install certfleet\.sophos_xgs": "tests/lab/collection.py",
+    r"ansible-galaxy collection install awx\.awx": "scripts/fetch-awx-collection.sh",
+    r"python3 -m venv .*|pip install .*|mkdir xgs && cd xgs": "scripts/bare-environment.sh",
+    r"export CONTROLLER_HOST=.*|.* certfleet\.sophos_xgs\.awx_setup .*": "tests/integration/test_awx.py",
+}
+FOLLOWING = [
+    *(ROOT / "tests/integration" / f"test_{name}.py" for name in ("awx", "guides", "onbox", "retire")),
+    ROOT / "tests/unit/plugins/module_utils/test_responder_permanent.py",
+    Path(__file__),
+]
+
+
+def constants(nodes: Iterable[ast.AST]) -> set[str]:
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+@functools.cache
+def nodes_of_tests() -> list[ast.AST]:
+    return [node for file in FOLLOWING for node in ast.walk(ast.parse(text_of(file)))]
+
+
+@every_page
+def test_every_command_is_run_by_a_test(page):
+    for command in commands(name_of(page)) - constants(nodes_of_tests()):
+        places = [place for pattern, place in ELSEWHERE.items() if re.fullmatch(pattern, command)]
+        assert places, f"no test runs: {command}"
+        assert all((ROOT / place).exists() for place in places)
+
+
+@every_page
+def test_every_block_is_used_by_a_test(page):
+    """What a test copies is told by a part of it."""
+    calls = [node for node in nodes_of_tests() if isinstance(node, ast.Call)]
+    named = [call for call in calls if ast.unparse(call.func).split(".")[-1] in ("copies", "at_night", "block")]
+    parts = constants(call.args[-1] for call in named)
+    for kind, text in FENCED.findall(text_of(page)):
+        if kind not in ("", "python"):
+            assert any(part in text for part in parts), f"no test uses:\n{text}"
+
+
+def test_all_that_is_to_be_made_can_be_made():
+    targets = set(re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    told = [command.split()[1] for page in PAGES for command in commands(name_of(page)) if command.startswith("make ")]
+    assert told
+    assert set(told) <= targets
+
+
+def test_alert_rules_are_promql_on_what_is_exported():
+    (group,) = yaml.safe_load(block("docs/report.md", "alert:"))["groups"]
+    for rule in group["rules"]:
+        promql_parser.parse(rule["expr"])
+        assert set(re.findall(r"xgs_\w+", rule["expr"])) <= words_of_the_code()
+
+
+def test_an_emulated_fleet_by_hand(tmp_path):
+    """The commands of CONTRIBUTING: a control interface that obeys, and an API that is switched off by it."""
+    port, address = free_port(), f"127.19.{NET}.1"
+    script = block("CONTRIBUTING.md", "python -m emulator")
+    for there, own in {
+        "../build/": "build/",
+        "build/fleet.yml": f"{tmp_path}/fleet.yml",
+        "9000": str(port),
+        "127.19.0.1": address,
+        "../.venv/bin/python": sys.executable,
+        # Whoever types it is slower.
+        "&\ncurl -s": "&\ntrap 'kill -- -$!' EXIT\ncurl -s --retry 30 --retry-connrefused --retry-delay 1",
+    }.items():
+        script = script.replace(there, own)
+    done = subprocess.run(["bash", "-ec", f"set -m\n{script}"], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    fleet, *obeyed = re.findall(r"\{.*?\}(?=\{|$)", done.stdout)
+    assert '"name": "fw1"' in fleet
+    assert obeyed == ["{}"] * 3
+
+
+def test_a_page_of_the_report_without_a_fleet(tmp_path):
+    script = block("CONTRIBUTING.md", "report_document").replace("build/page", f"{tmp_path}/page")
+    script = script.replace(".venv/bin/python", sys.executable)
+    done = subprocess.run(["bash", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
 
 
 # Messages

@@ -15,13 +15,13 @@ import pytest
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils import _http_probe, _responder
 from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._clock import Clock, Deadline
 
+from lab.pages import ROOT, block, text_of
 from lab.ports import free_port
 from lab.processes import Daemon
 
 HOST = "127.0.0.1"
 PRINT = "t-" + "T" * 41
-ROOT = Path(__file__).resolve().parents[4]
-PAGE = (ROOT / "docs" / "responder.md").read_text()
+PAGE = "docs/responder.md"
 AROUND = """
 daemon off;
 master_process off;
@@ -40,9 +40,8 @@ http {{
 """
 
 
-def block(language: str, port: int) -> str:
-    (text,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    return str(text).replace("8080", str(port)).replace("THUMBPRINT", PRINT)
+def own(text: str, port: int) -> str:
+    return text.replace("8080", str(port)).replace("THUMBPRINT", PRINT)
 
 
 def assert_answers(port: int) -> None:
@@ -60,7 +59,7 @@ def test_nginx_as_the_page_has_it(tmp_path: Path) -> None:
         pytest.skip(f"no nginx here: {done.stderr.strip().splitlines()[-1:]}")
     port = free_port()
     config = tmp_path / "nginx.conf"
-    config.write_text(AROUND.format(base=tmp_path, server=block("nginx", port)))
+    config.write_text(AROUND.format(base=tmp_path, server=own(block(PAGE, "location = "), port)))
     nginx = str(ROOT / "build" / "nginx" / "nginx")
     command = [nginx, "-p", str(tmp_path), "-c", str(config), "-e", "stderr"]
     with Daemon("nginx", command, log=tmp_path / "log", answers=(HOST, port)):
@@ -69,9 +68,9 @@ def test_nginx_as_the_page_has_it(tmp_path: Path) -> None:
 
 def test_our_own_as_the_page_has_it(tmp_path: Path) -> None:
     port = free_port()
-    (lease,) = re.findall(r"`lease.json` of `(.*?)`", PAGE)
+    (lease,) = re.findall(r"`lease.json` of `(.*?)`", text_of(ROOT / PAGE))
     (tmp_path / "lease.json").write_text(lease)
-    (line,) = re.findall(r"^ExecStart=(.*)$", block("ini", port), re.MULTILINE)
+    (line,) = re.findall(r"^ExecStart=(.*)$", own(block(PAGE, "ExecStart"), port), re.MULTILINE)
     command = shlex.split(line.replace("/opt/certfleet/_responder.py", str(_responder.__file__)))
     command = [word.replace("/opt/certfleet", str(tmp_path)) for word in command]
     with Daemon("responder", [sys.executable, *command[1:]], log=tmp_path / "log", answers=(HOST, port)):
