@@ -67,7 +67,7 @@ class Verdict:
 
     renew_at: from when on it is, or was, time (aware, UTC); None where its age was not looked at.
     foreign: the current certificate is of another CA, or nobody's, so that this CA has nothing to say about it.
-    remark: what the user should know besides.
+    remarks: what the user should know besides.
     """
 
     wanted: Wanted
@@ -77,7 +77,7 @@ class Verdict:
     renew_at: datetime.datetime | None = None
     consumers: tuple[str, ...] = ()
     foreign: bool = False
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
 
     def as_dict(self, now: datetime.datetime) -> dict[str, t.Any]:
         """As xgs_cert_plan returns it. now: aware, for `days_left`."""
@@ -95,6 +95,7 @@ class Verdict:
             "current": self.current.name if self.current else None,
             "fingerprint": facts.fingerprint if facts else None,
             "self_signed": facts.self_signed if facts else None,
+            "staging": facts.staging if facts else None,
             "not_after": facts.as_dict()["not_after"] if facts else None,
             "days_left": facts.days_left(now) if facts else None,
             "lifetime_days": facts.lifetime_days if facts else None,
@@ -146,7 +147,7 @@ def judge(firewall: Firewall, wanted: t.Sequence[Wanted], advice: Advice, rules:
             if not existing:
                 _check_absence(certificate.name, stored)
             verdict = _with_firewall(firewall, _judge(certificate, existing, advice, rules), existing, advice, rules)
-            verdicts.append(dataclasses.replace(verdict, remark=_overtaken(existing)))
+            verdicts.append(dataclasses.replace(verdict, remarks=(*verdict.remarks, *_overtaken(existing))))
     return verdicts
 
 
@@ -181,17 +182,16 @@ def _check_absence(name: str, stored: t.Iterable[StoredCertificate]) -> None:
         )
 
 
-def _overtaken(existing: list[StoredCertificate]) -> str:
+def _overtaken(existing: list[StoredCertificate]) -> t.Iterator[str]:
     """Versions have names of their own. A newer one of the bare name is what an on-box tool leaves that is still at
     work, if the firewall shows the file as it lies on its disk (inferred); or somebody put it there by hand.
     """
     names = [version.name for version in existing]
-    if len(names) < 2 or base_name(names[0]) != names[0]:
-        return ""
-    return (
-        f"{names[0]} is renewed by something else too: the object of that name is newer than {names[1]}. If an on-box"
-        " tool is still at work, retire it (docs/migration.md)"
-    )
+    if len(names) > 1 and base_name(names[0]) == names[0]:
+        yield (
+            f"{names[0]} is renewed by something else too: the object of that name is newer than {names[1]}. If an"
+            " on-box tool is still at work, retire it (docs/migration.md)"
+        )
 
 
 def _judge(wanted: Wanted, existing: list[StoredCertificate], advice: Advice, rules: Rules) -> Verdict:
@@ -206,7 +206,12 @@ def _judge(wanted: Wanted, existing: list[StoredCertificate], advice: Advice, ru
     window = advice.window(wanted.name, current.chain[0])
     # By the CA's clock, if it was asked.
     decision = decide(current.facts, window=window, now=advice.clock.now(), period=rules.period)
-    return Verdict(wanted, RENEW if decision.due else NOTHING, decision.reason, current, decision.renew_at)
+    if decision.due:
+        return Verdict(wanted, RENEW, decision.reason, current, decision.renew_at)
+    # Or else trials that nobody ends look well for ever.
+    staged = current.facts.staging_remarks(wanted.name)
+    reason = f"{decision.reason}; it is of a staging CA, which nobody trusts" if staged else decision.reason
+    return Verdict(wanted, NOTHING, reason, current, decision.renew_at, remarks=staged)
 
 
 def _with_firewall(
@@ -235,7 +240,7 @@ def _foreign(wanted: Wanted, current: StoredCertificate, rules: Rules) -> str | 
     facts = t.cast(CertificateFacts, current.facts)
     if facts.self_signed:
         return "it is self-signed"
-    if "(STAGING)" in facts.issuer and "staging" not in rules.directory_url:
+    if facts.staging and "staging" not in rules.directory_url:
         return "it was issued by a staging CA, which nobody trusts"
     if current.origin not in (None, origin_of(rules.directory_url, wanted.profile)):
         return "it was issued by another CA, or for another profile, than is asked for now"

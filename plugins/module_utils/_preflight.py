@@ -32,6 +32,15 @@ CONCURRENCY = 8
 NO_LOOKUP = "The CA will hardly fare better: look at the zone's name servers and DNSSEC, or name other resolvers."
 NO_NAME = "Create an A record{}. Where only the Internet knows the name, name public resolvers."
 NO_ADDRESSES = "Set addresses (in the role: xgs_letsencrypt_wan_addresses)."
+ELSEWHERE = (
+    "Correct its A record; or, if that address leads to this firewall too, add it to addresses (in the role:"
+    " xgs_letsencrypt_wan_addresses)."
+)
+ELSEWHERE6 = (
+    "Remove the AAAA record; or forward IPv6 too, by wan_host and target6 (in the role: xgs_letsencrypt_wan_host,"
+    " xgs_letsencrypt_responder_address6), and add the address to addresses (xgs_letsencrypt_wan_addresses). It may"
+    " stay where nothing answers on that port and the CA falls back to IPv4."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,15 +182,14 @@ class Preflight:
                 name,
                 sure if only else WARNING,
                 f"{name} {'leads' if only else 'also leads'} to {_listed(elsewhere)}, not to {self._expected}{guessed}",
-                "Correct its A record, or add that address to the WAN addresses if it leads to this firewall too.",
+                ELSEWHERE,
             )
         if elsewhere6:
             yield Finding(
                 name,
                 WARNING if v4 else sure,
                 f"{name} has the IPv6 address {_listed(elsewhere6)}, which CAs prefer; the port is open for IPv4 only",
-                "Remove the AAAA record; or have IPv6 port 80 lead to the responder, and add the address to the WAN"
-                " addresses. It may stay where nothing answers on that port and the CA falls back to IPv4.",
+                ELSEWHERE6,
             )
 
     def _permission(self, name: str) -> t.Iterator[Finding]:

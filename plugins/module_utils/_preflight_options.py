@@ -54,8 +54,11 @@ class Examined:
         if preflight is not None:
             tell("preflight", some(_names(requests)))
             preflight.examine(_names(requests))
-            errors = {request: preflight.refusal(request.domains) for request in requests}
-            self.refused = {each.name: FailedCertificate(each, error) for each, error in errors.items() if error}
+            for request in requests:
+                error = preflight.refusal(request.domains)
+                if error is not None:
+                    error.locate(certificate=request.name)
+                    self.refused[request.name] = FailedCertificate(request, error)
         self.sound = [request for request in requests if request.name not in self.refused]
 
     def watched(self, window: Window) -> Window:

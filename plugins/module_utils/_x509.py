@@ -76,6 +76,19 @@ class CertificateFacts:
         """Days from its beginning to its end, to a tenth."""
         return self.days_left(self.not_before)
 
+    @property
+    def staging(self) -> bool:
+        """Whether nobody trusts it: Let's Encrypt's staging CA issued it, as its name tells (measured)."""
+        return "(STAGING)" in self.issuer
+
+    def staging_remarks(self, name: str) -> tuple[str, ...]:
+        """What to tell, once, of a certificate of this name that is put in place or kept."""
+        text = (
+            f"{name} is of a staging CA, which nobody trusts; when your trials are over, take xgs_letsencrypt_staging"
+            " out (without the role: another acme_directory), and the next run replaces it"
+        )
+        return (text,) if self.staging else ()
+
     def uncovered(self, domains: t.Iterable[str]) -> tuple[str, ...]:
         """The domains that it is not valid for."""
         return uncovered(self.names, domains)

@@ -233,7 +233,8 @@ def _outcome(changed: bool, before: StoredCertificate, after: StoredCertificate,
         "lifetime_days": facts.lifetime_days if facts else None,
         "consumers": [{**used, "previous": before.fingerprint, "reason": None, "displaced": {}}],
     }
-    return Outcome(changed, result, before.as_dict(), (after if changed else before).as_dict())
+    warnings = facts.staging_remarks(before.name) if facts else ()
+    return Outcome(changed, result, before.as_dict(), (after if changed else before).as_dict(), warnings=warnings)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ description:
     for another directory or profile, as O(certfleet.sophos_xgs.xgs_cert_upload#module:acme_directory) noted it. What other programs
     uploaded tells nothing about that, and is taken for what is asked for.
   - Where the clock of this machine and the CA's differ by more than a minute, the CA's counts, once the CA was asked, and a warning says so.
+  - A warning tells of a certificate of Let's Encrypt's staging CA that is kept, because O(acme_directory) is a staging CA's.
   - A warning tells of a certificate that something else renews too, such as an on-box tool, because an object of the bare name is newer than ours.
   - One that is not due costs one read of the firewall and one question to the CA. For three days after issuance its consumers are read too,
     so that one which was uploaded and never put to use is noticed.
@@ -187,6 +188,7 @@ certificates:
       current:
       fingerprint:
       self_signed:
+      staging:
       not_after:
       days_left:
       lifetime_days:
@@ -338,7 +340,7 @@ def plan(params: Params, check_mode: bool, ca: Transport) -> Outcome:
         "certificates": [verdict.as_dict(now) for verdict in verdicts],
         "due": any(verdict.action != NOTHING for verdict in verdicts),
     }
-    remarks = [verdict.remark for verdict in verdicts if verdict.remark]
+    remarks = [remark for verdict in verdicts for remark in verdict.remarks]
     return Outcome(False, facts, warnings=[*advice.warnings, *remarks])
 
 

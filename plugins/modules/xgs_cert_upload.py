@@ -309,7 +309,8 @@ def _apply(firewall: Firewall, name: str, material: Material, change: Change) ->
 def _outcome(firewall: Firewall, name: str, facts: _x509.CertificateFacts, change: Change) -> Outcome:
     told = {key: facts.as_dict()[key] for key in ("fingerprint", "not_after", "self_signed")}
     result = {"certificate": name, **told, "lifetime_days": facts.lifetime_days}
-    return Outcome(change.changed, result, change.before, change.after, warnings=firewall.remarks)
+    warnings = [*firewall.remarks, *facts.staging_remarks(name)]
+    return Outcome(change.changed, result, change.before, change.after, warnings=warnings)
 
 
 def _absent(params: Params, check_mode: bool) -> Outcome:

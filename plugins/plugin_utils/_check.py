@@ -33,7 +33,7 @@ def check_verdict(plans: t.Mapping[str, Row], warning_days: float, critical_days
     """{"state", "code", "line", …} from the fleet's plan.
 
     warning_days: no more than a quarter of a lifetime, critical_days: no more than a sixth, as the role's alarm.
-    Without a plan, without a certificate, and with a self-signed one, nobody has time left: critical.
+    Without a plan, without a certificate, and with one that is self-signed or of a staging CA: critical at any time.
     """
     entries = [(firewall, entry) for firewall, plan in plans.items() for entry in plan.get("certificates", ())]
     findings = [_judged(firewall, entry, warning_days, critical_days) for firewall, entry in entries]
@@ -61,6 +61,8 @@ def _judged(firewall: str, entry: Row, warning_days: float, critical_days: float
         return Finding(CRITICAL, float("-inf"), f"{where} is missing")
     if entry["self_signed"]:
         return Finding(CRITICAL, left, f"{where} is self-signed")
+    if entry["staging"]:
+        return Finding(CRITICAL, left, f"{where} is of a staging CA")
     text = f"{where} expires in {left:g} days" if left >= 0 else f"{where} expired {-left:g} days ago"
     if left < alarm_threshold(lifetime, critical_days):
         return Finding(CRITICAL, left, text)

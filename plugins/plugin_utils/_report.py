@@ -185,8 +185,8 @@ def alarm_threshold(lifetime_days: float | None, alarm_days: float) -> float:
 
 
 def _alarming(planned: Row, alarm_days: float) -> bool:
-    """Whether so little time is left. Nobody trusts what is self-signed, however long it is valid."""
-    if planned["days_left"] is None or planned.get("self_signed"):
+    """Whether so little time is left. Nobody trusts what is self-signed or of a staging CA, however long it lasts."""
+    if planned["days_left"] is None or planned.get("self_signed") or planned.get("staging"):
         return True
     return bool(planned["days_left"] < alarm_threshold(planned["lifetime_days"], alarm_days))
 

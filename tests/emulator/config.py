@@ -51,6 +51,7 @@ class WafRule:
     listen_port: int = 443
     certificate: str = "ApplianceCertificate"
     redirect_http: bool = False
+    https: bool = True
     group: str = ""
 
 

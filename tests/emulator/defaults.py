@@ -220,7 +220,7 @@ def waf_rule(rule: WafRule) -> ET.Element:
             "PolicyType": "HTTPBased",
             "HTTPBasedPolicy": {
                 "HostedAddress": "#Port2",
-                "HTTPS": "Enable",
+                "HTTPS": "Enable" if rule.https else "Disable",
                 "RedirectHTTP": "Enable" if rule.redirect_http else "Disable",
                 "ListenPort": str(rule.listen_port),
                 "Domains": {"Domain": list(rule.domains)},

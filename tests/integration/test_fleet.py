@@ -83,7 +83,7 @@ def test_each_host_has_a_plan_of_its_own(make_fleet, play, tmp_path, flags):
         "fw4": r"fw4: plan: .*nowhere_defined",
         "fw6": r"fw6: plan: .*domains",
         "fw7": r"fw7: plan: .*not trusted",
-        "fw8": r"fw8: plan: the API is not available: status 532",
+        "fw8": r"fw8: plan: the API is off \(status 532",
         "fw9": r"fw9: plan: no connection to 127\.22\.",
     }
     for name, text in says.items():

@@ -63,7 +63,7 @@ def test_jobs_that_find_nothing_of_earlier_ones(sites, job, account):
     assert first.outcomes == {"fw1": ["renewed"], "fw2": ["renewed"], "fw3": ["failed"]}
     (failed,) = first.of_kind("runner_on_failed")
     assert failed["event_data"]["host"] == "fw3"
-    assert "fw3: plan: the API is not available" in failed["event_data"]["res"]["msg"]
+    assert "fw3: plan: the API is off" in failed["event_data"]["res"]["msg"]
     assert list(first.stats["failures"]) == ["fw3"]
     assert fleet.ca.issued() == 2
     assert all(fleet.shown(host, 8443, names[host]).trusted for host in ("fw1", "fw2"))

@@ -46,7 +46,7 @@ class Fleet:
         self.redirecting = [
             str(firewall["name"])
             for firewall in firewalls
-            if any(rule.get("redirect_http") for rule in firewall.get("waf_rules", ()))
+            if any(rule.get("redirect_http") or not rule.get("https", True) for rule in firewall.get("waf_rules", ()))
         ]
         self._firewalls = firewalls
         self._names = names

@@ -47,6 +47,7 @@ def planned(name: str, domain: str, days_left: float | None, action: str = "none
         "days_left": days_left,
         "lifetime_days": 90.0 if there else None,
         "self_signed": False,
+        "staging": False,
         **more,
     }
 

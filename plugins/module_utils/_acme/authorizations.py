@@ -15,7 +15,7 @@ from .._clock import Deadline
 from .._errors import CertfleetError
 from .challenge import Challenge, challenges, pick_http01
 from .client import AcmeClient
-from .errors import PREFIX, AcmeError, Subproblem, clean, remedy_for, short_type, subproblem
+from .errors import PREFIX, AcmeError, Subproblem, clean, remedy_for, short_type, subproblem, way_astray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,8 @@ def failure(order: dict[str, t.Any], uri: str, authorizations: t.Sequence[Author
     if not problems:
         return _unexplained(order, uri, [each.name for each in authorizations if each.status == "pending"])
     types = {problem["type"] for problem in problems}
-    remedies = [
+    remedies = list(map(way_astray, problems))
+    remedies += [
         remedy_for(typ, ", ".join(problem["identifier"] for problem in problems if problem["type"] == typ))
         for typ in dict.fromkeys(problem["type"] for problem in problems)
     ]

@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from .._errors import CertfleetError
+from .._names import is_address
 
 PREFIX = "urn:ietf:params:acme:error:"
 MAX_TEXT = 1024
@@ -28,7 +29,7 @@ REMEDIES = {
     " accounturi is used.",
     "connection": "Check that {name} leads to this firewall's WAN address (AAAA records too), that the firewall reaches"
     " the responder, and that nothing upstream filters TCP 80, neither by country nor by source. The preflight tells"
-    " which.",
+    " which (in the role: xgs_letsencrypt_preflight).",
     "dns": "Check that {name} exists in public DNS, that all its name servers answer, and its DNSSEC.",
     "dnssec": "Check the DNSSEC of {name}: its signatures do not validate.",
     "externalAccountRequired": "This CA wants an external account binding: get a key identifier and a MAC key from it,"
@@ -38,7 +39,9 @@ REMEDIES = {
     "invalidProfile": "Use one of the profiles that the CA's directory lists.",
     "orderNotReady": "Run again: the order has not been validated yet.",
     "paused": "Validation has failed too often: follow the link in the CA's message to resume.",
-    "rateLimited": "Wait until the CA's limit frees, then run again.",
+    "rateLimited": "This is a rate limit, which only time lifts: the first run after that renews it, so leave the"
+    " schedule as it is. For trials use the staging CA (in the role: the playbook rehearse, or"
+    " xgs_letsencrypt_staging).",
     "rejectedIdentifier": "The CA does not issue for {name}: check its spelling and the CA's policy.",
     "serverInternal": "The CA has a problem of its own: run again later.",
     "serverUnavailable": "The CA has a problem of its own: run again later.",
@@ -69,6 +72,19 @@ def remedy_for(typ: str, name: str = "") -> str:
     return REMEDIES.get(short_type(typ), "").format(name=name or "the name")
 
 
+def asked_address(detail: str) -> str:
+    """The first IP address that a problem's detail names, "" without any: where the CA connected to.
+
+    Boulder writes "192.0.2.1: Fetching http://…" and "2001:db8::1: …" (reported), Pebble "dial tcp [2001:db8::1]:80: …"
+    (measured).
+    """
+    for word in re.split(r"[\s\[\](),;]+", detail):
+        for candidate in (word, word.rstrip(":"), word.partition(":")[0]):
+            if is_address(candidate):
+                return candidate
+    return ""
+
+
 class Subproblem(t.TypedDict):
     """One name's part of a problem (RFC 8555 §6.7.1)."""
 
@@ -87,6 +103,21 @@ def subproblem(document: t.Any, identifier: str = "") -> Subproblem:
         "type": clean(document.get("type")) or "about:blank",
         "detail": clean(document.get("detail")),
     }
+
+
+def way_astray(problem: Subproblem) -> str:
+    """What to look at first, by the address at which the CA asked for a name; "" where it tells none."""
+    name, address = problem["identifier"], asked_address(problem["detail"])
+    if short_type(problem["type"]) not in ("connection", "incorrectResponse", "unauthorized"):
+        return ""
+    if not address or is_address(name):
+        return ""
+    if ":" in address:
+        return (
+            f"The CA asked the IPv6 address {address}: remove the AAAA record of {name}, unless IPv6 is forwarded too"
+            " (in the role: xgs_letsencrypt_responder_address6)."
+        )
+    return f"The CA asked {address}: if that is not this firewall, correct the A record of {name}."
 
 
 class AcmeError(CertfleetError):
@@ -199,4 +230,13 @@ class AcmeNetworkError(CertfleetError):
         self.url = url
 
 
-__all__ = ("AcmeError", "AcmeNetworkError", "Subproblem", "clean", "remedy_for", "short_type", "subproblem")
+__all__ = (
+    "AcmeError",
+    "AcmeNetworkError",
+    "Subproblem",
+    "clean",
+    "remedy_for",
+    "short_type",
+    "subproblem",
+    "way_astray",
+)

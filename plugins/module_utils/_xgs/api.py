@@ -19,7 +19,7 @@ import xml.etree.ElementTree as ET
 from .._clock import Clock, CorrectedClock, Deadline
 from . import envelope
 from .errors import XgsAccessError, XgsApiError, XgsConnectionError, XgsLoginError, legible
-from .status_codes import NO_RIGHT, in_words, remark
+from .status_codes import CLOSED, NO_RIGHT, in_words, remark
 from .switches import takes
 from .transport import File, Transport
 from .turn import turn
@@ -234,7 +234,7 @@ class Firewall:
         if self._transport.told:
             self.time.told(self._transport.told)
         response = envelope.response(body, self.endpoint, purpose)
-        _check_access(response)
+        _check_access(response, self._transport)
         # A wrong password comes without a code (measured).
         if "success" not in response.findtext("Login/status", "").lower():
             self._login_failures += 1
@@ -242,13 +242,17 @@ class Firewall:
         return body, response
 
 
-def _check_access(response: ET.Element) -> None:
+def _check_access(response: ET.Element, transport: Transport) -> None:
     """529, 532 and 534 come without a login (measured)."""
     refusal = response.find("Status")
     if refusal is None:
         return
     code, text = _code(refusal), legible(refusal.text or "")
     meaning, remedy = in_words(code)
+    if code in CLOSED:
+        own = transport.own_address()
+        seen = f" Unless NAT on the way changes it, that is {own}." if own else ""
+        raise XgsAccessError(f"{meaning} (status {code}, {text})", remedy=remedy + seen)
     problem = f"the API is not available: status {code}, {text}: {meaning}"
     if code == MUTILATED:
         raise XgsConnectionError(problem, remedy=remedy, sent=True)

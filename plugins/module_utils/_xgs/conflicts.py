@@ -87,8 +87,10 @@ def _conflicts(objects: Objects, wanted: Forward, leg: Leg) -> t.Iterator[XgsErr
         if not wanted.interrupt_waf and _serves(rule, wanted.port):
             yield XgsError(
                 f"the web server protection rule '{name_of(rule)}' serves a site on {where}, which nobody would reach"
-                " meanwhile",
-                remedy="Move it to HTTPS, or permit that: interrupt_waf (in the role: xgs_letsencrypt_interrupt_waf).",
+                " while the CA validates",
+                remedy="Switch the rule to HTTPS in the web console (Rules and policies > Firewall rules); or permit"
+                " that it is interrupted, mostly for seconds: interrupt_waf (in the role:"
+                " xgs_letsencrypt_interrupt_waf).",
             )
 
 

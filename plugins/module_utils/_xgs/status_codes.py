@@ -11,6 +11,8 @@ a remark: 217 and 222 say that there is no message, and are done as well (measur
 
 from __future__ import annotations
 
+# The API is closed to everybody, or to whoever asks (reported).
+API_OFF, NOT_ALLOWED = CLOSED = (532, 534)
 # "This account may not" (reported).
 NO_RIGHT = 599
 
@@ -21,7 +23,8 @@ _PRIMARY = (
 _PORT = "Look up in the web console who has the port, and choose another."
 _WAF = "Look at the firewall's other web server protection rules for this port and domain."
 _CONSOLE = "Choose another port for the one or the other in the web console (Administration > Admin and user settings)."
-_API = "Backup & firmware > API (SFOS 22: Administration > API access, where sources are IP hosts)"
+_API = "Backup & firmware > API (SFOS 22: Administration > API access)"
+_SOURCES = "Backup & firmware > API (SFOS 22: Administration > API access, where sources are IP hosts)"
 _KEY = "Give the private key that the certificate was made with, unencrypted or with its passphrase."
 _SAME = "Look in the web console which object that is; use it, or remove it."
 
@@ -52,10 +55,13 @@ _ANY = {
         "the request did not arrive whole, or this firmware does not know the entity",
         "Is there a proxy in between? Else update the firewall's firmware.",
     ),
-    532: ("the API is off", f"Switch it on under {_API}."),
-    534: (
+    API_OFF: (
+        "the API is off",
+        f"Switch it on in the web console, {_API}, and allow this machine's address there.",
+    ),
+    NOT_ALLOWED: (
         "the API is not open to this source",
-        f"Add the address that this runs on, as the firewall sees it, to the API's allowed sources: {_API}.",
+        f"Add this machine's address, as the firewall sees it, to the allowed sources in the web console, {_SOURCES}.",
     ),
     541: ("a value does not fit, or clashes with another", "Compare it with what exists there."),
     542: ("the port or object is in use in another way", _PORT),
@@ -145,4 +151,4 @@ def in_words(code: int, entity: str = "") -> tuple[str, str]:
     return _PARTICULAR.get((entity, code)) or _ANY.get(code) or _UNKNOWN
 
 
-__all__ = ("NO_RIGHT", "in_words", "remark")
+__all__ = ("CLOSED", "NO_RIGHT", "in_words", "remark")

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -121,6 +122,17 @@ class Transport:
         Raises XgsConnectionError when it is none.
         """
         self._pins |= digests(fingerprint)
+
+    def own_address(self) -> str:
+        """From which address this machine goes to the endpoint; "" where it does not know. Sends nothing."""
+        with contextlib.suppress(OSError):
+            family, kind, _, _, place = socket.getaddrinfo(
+                self.endpoint.host, self.endpoint.port, type=socket.SOCK_DGRAM
+            )[0]
+            with socket.socket(family, kind) as probing:
+                probing.connect(place)
+                return str(probing.getsockname()[0])
+        return ""
 
     def _shown(self) -> Served:
         endpoint = self.endpoint

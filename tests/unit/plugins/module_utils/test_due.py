@@ -143,7 +143,14 @@ def test_a_lost_key(box: Box) -> None:
 
 def test_a_staging_certificate_at_the_staging_ca(box: Box) -> None:
     have(box, authority("(STAGING) Fake Fennel").issue(*NAMES, age=10))
-    assert verdict(box, directory_url=STAGING).action == NOTHING
+    found = verdict(box, directory_url=STAGING)
+    assert found.action == NOTHING
+    assert found.as_dict(datetime.datetime.now(datetime.timezone.utc))["staging"] is True
+    assert found.reason.endswith("; it is of a staging CA, which nobody trusts")
+    (told,) = found.remarks
+    assert told.startswith("owa is of a staging CA, which nobody trusts; ")
+    assert "take xgs_letsencrypt_staging out" in told
+    assert verdict(box).remarks == (), "it is renewed"
 
 
 def tagged(issued: Issued, directory_url: str = PRODUCTION, profile: str | None = None) -> str:
@@ -271,10 +278,10 @@ def test_an_on_box_tool_that_is_still_at_work(box: Box) -> None:
     """It overwrites the object of the bare name; what was there before ours is not worth a word."""
     box.put("owa", authority().issue(*NAMES, age=20))
     have(box, authority().issue(*NAMES, age=10))
-    assert not verdict(box).remark
+    assert not verdict(box).remarks
     box.put("owa", authority().issue(*NAMES, age=2))
-    assert "owa is renewed by something else too" in verdict(box).remark
-    assert VERSION in verdict(box).remark
+    (remark,) = verdict(box).remarks
+    assert f"owa is renewed by something else too: the object of that name is newer than {VERSION}" in remark
 
 
 def test_an_older_version_that_is_still_used(box: Box) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,12 @@ def test_mistakes_cost_no_request(box: Box, mistake: str) -> None:
 def test_options_that_do_not_go_together(options: dict[str, str]) -> None:
     _params, errors = xgs_tasks.checked(xgs_cert_upload, {"name": "owa", **options})
     assert errors
+
+
+def test_what_nobody_trusts_is_told(box: Box) -> None:
+    (told,) = run(box, **material(authority("(STAGING) Fake Fennel").issue(*NAMES))).warnings
+    assert re.match(r"owa-\S+ is of a staging CA, which nobody trusts; .* xgs_letsencrypt_staging ", told)
+    assert run(box, **material(authority().issue(*NAMES))).warnings == []
 
 
 def test_no_secret_in_the_result(box: Box) -> None:

@@ -56,6 +56,8 @@ def test_without_time_left() -> None:
     assert "days_left_min=U" in verdict(fw1=plan(planned("OWA", "a.example.com", None)))["line"]
     self_signed = verdict(fw1=plan(planned("OWA", "a.example.com", 80.0, self_signed=True)))
     assert (self_signed["state"], self_signed["critical"]) == ("CRITICAL", 1)
+    staging = verdict(fw1=plan(planned("OWA", "a.example.com", 80.0, staging=True)))
+    assert staging["line"].startswith("CRITICAL - 1 critical, 0 warning: fw1 OWA is of a staging CA |")
 
 
 def test_a_firewall_that_says_nothing() -> None:

@@ -306,8 +306,9 @@ def test_the_threshold_that_applied() -> None:
     assert (row["lifetime_days"], row["alarm_below_days"]) == (6, 1)
 
 
-def test_a_self_signed_one_leaves_no_time() -> None:
-    row = only(planned(self_signed=True), order={"failed": True, "stage": "open", "msg": "no"})
+@pytest.mark.parametrize("kind", ["self_signed", "staging"])
+def test_one_that_nobody_trusts_leaves_no_time(kind: str) -> None:
+    row = only(planned(**{kind: True}), order={"failed": True, "stage": "open", "msg": "no"})
     assert row["alarm"] is True
 
 

@@ -123,20 +123,48 @@ def test_f5_names_that_do_not_resolve(bench: Bench) -> None:
     assert all(name in error.remedy for name in told)
 
 
-@pytest.mark.parametrize(("typ", "word"), [("dns", "public DNS"), ("caa", "CAA records"), ("dnssec", "DNSSEC")])
-def test_f5_the_kind_of_dns_failure_is_told(bench: Bench, own_name: str, typ: str, word: str) -> None:
-    """As Let's Encrypt types them, per name and with what to look at."""
+def refused_with(bench: Bench, name: str, typ: str, detail: str) -> AcmeError:
+    """What comes of a validation of which the CA says so."""
 
     def edit(document: dict[str, Any]) -> None:
         document["status"] = "invalid"
         for challenge in document["challenges"]:
-            challenge["error"] = {"type": fault.URN + typ, "detail": "SERVFAIL looking up it", "status": 400}
+            challenge["error"] = {"type": fault.URN + typ, "detail": detail, "status": 400}
 
     bench.proxy.on(fault.ORDER, fault.change(lambda document: document.update(status="invalid")), times=None)
     bench.proxy.on(fault.AUTHORIZATION, fault.change(edit), first=2, times=None)
-    error = bench.refused(bench.request(own_name))
+    error = bench.refused(bench.request(name))
     assert isinstance(error, AcmeError)
     assert error.is_a(typ)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("typ", "detail", "begins"),
+    [
+        (
+            "connection",
+            "203.0.113.9: Fetching http://a/: Connection refused",
+            "The CA asked 203.0.113.9: if that is not",
+        ),
+        (
+            "unauthorized",
+            "2001:db8::9: Invalid response from http://a/: 404",
+            "The CA asked the IPv6 address 2001:db8::9:",
+        ),
+        ("connection", "Timeout after connect (your server may be slow)", "Check that "),
+        ("dns", "SERVFAIL looking up A at 203.0.113.9", "Check that "),
+    ],
+)
+def test_f6_the_address_that_was_asked_is_told(bench: Bench, own_name: str, typ: str, detail: str, begins: str) -> None:
+    """In the words of Boulder, which are not those of the CA of the lab."""
+    assert refused_with(bench, own_name, typ, detail).remedy.startswith(begins)
+
+
+@pytest.mark.parametrize(("typ", "word"), [("dns", "public DNS"), ("caa", "CAA records"), ("dnssec", "DNSSEC")])
+def test_f5_the_kind_of_dns_failure_is_told(bench: Bench, own_name: str, typ: str, word: str) -> None:
+    """As Let's Encrypt types them, per name and with what to look at."""
+    error = refused_with(bench, own_name, typ, "SERVFAIL looking up it")
     assert error.subproblems[0]["identifier"] == own_name
     assert word in error.remedy
     assert own_name in error.remedy
@@ -151,7 +179,7 @@ def test_f6_an_ipv6_address_that_leads_elsewhere(bench: Bench) -> None:
     assert error.is_a("connection")
     assert error.subproblems[0]["identifier"] == name
     assert "[::1]" in error.problem
-    assert "AAAA" in error.remedy
+    assert error.remedy.startswith(f"The CA asked the IPv6 address ::1: remove the AAAA record of {name}, unless ")
 
 
 class _Redirecting(http.server.BaseHTTPRequestHandler):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
@@ -68,16 +69,20 @@ def test_a_wrong_password(persona: Box) -> None:
     [
         (
             {"api_enabled": False},
-            r"status 532, .*the API is off\. Switch it on under Backup & firmware > API \(SFOS 22",
+            r"the API is off \(status 532, .*\. Switch it on .* Backup & firmware > API \(SFOS 22: Administration",
         ),
-        ({"allowed_sources": ["192.0.2.9"]}, r"status 534, .*Add the address.*where sources are IP hosts"),
+        ({"allowed_sources": ["192.0.2.9"]}, r"\(status 534, .*Add this machine's address.*where sources are IP hosts"),
     ],
 )
 def test_the_api_is_closed(persona: Box, settings: dict[str, object], text: str) -> None:
     persona.settings(**settings)
-    with pytest.raises(XgsAccessError, match=text):
+    with pytest.raises(XgsAccessError, match=text) as refused:
         persona.firewall().get("Zone")
     assert persona.state["counters"]["requests"] == 1
+    # What it says is what has to be allowed.
+    (own,) = re.findall(r"that is ([\d.]+)\.$", str(refused.value))
+    persona.settings(api_enabled=True, allowed_sources=[own])
+    assert persona.firewall().get("Zone")
 
 
 def test_the_auxiliary(persona: Box) -> None:
