@@ -324,8 +324,8 @@ def _no_answer(error: Exception, url: str) -> Exception:
         urllib3.exceptions.ConnectTimeoutError,
         urllib3.exceptions.ProxyError,
     )
-    failure = Failure.CONNECT if isinstance(error, unsent) else Failure.LOST
-    return Unsuccessful(failure, AcmeNetworkError(f"{failure.value} from {url}: {error}", url=url))
+    failure, way = (Failure.CONNECT, "to") if isinstance(error, unsent) else (Failure.LOST, "from")
+    return Unsuccessful(failure, AcmeNetworkError(f"{failure.value} {way} {url}: {error}", url=url))
 
 
 def _refusal(reply: Reply) -> Exception:
