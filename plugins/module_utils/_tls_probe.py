@@ -13,6 +13,8 @@ import hashlib
 import socket
 import ssl
 
+from ._verification import verifying_context
+
 
 @dataclasses.dataclass(frozen=True)
 class Served:
@@ -71,7 +73,7 @@ def distrust(
     try:
         with (
             socket.create_connection((address, port), timeout=timeout) as plain,
-            _verifying_context(ca_path).wrap_socket(plain, server_hostname=server_name or address),
+            _context(ca_path).wrap_socket(plain, server_hostname=server_name or address),
         ):
             return ""
     except ssl.SSLCertVerificationError as error:
@@ -81,8 +83,8 @@ def distrust(
 
 
 @functools.lru_cache(maxsize=None)
-def _verifying_context(ca_path: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca_path)
+def _context(ca_path: str | None) -> ssl.SSLContext:
+    return verifying_context(ca_path)
 
 
 __all__ = ("Served", "distrust", "probe")

@@ -114,9 +114,11 @@ def play(
     Runs in another `place` have another HOME, TMPDIR and inventory, as on another machine. They are made beside others,
     so that nothing could be said of what check mode left alone: they go without. So do runs that are not to be
     `foreseen`, because check mode would use up a fault that strikes once, or leave traces of its own to those that look
-    for traces.
+    for traces; and all of a test that is marked `no_check_run`.
     """
     foreseen_on = {"newest": (LATEST,), "all": (firmware,), "none": ()}[request.config.getoption("foresee")]
+    if request.node.get_closest_marker("no_check_run"):
+        foreseen_on = ()
 
     def run(
         fleet: Fleet,

@@ -18,7 +18,7 @@ from lab.proxy import FaultProxy
 from lab.waits import Undecided
 
 # Several runs one after the other, on a machine that may be busy.
-pytestmark = [pytest.mark.any_firmware, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.no_check_run, pytest.mark.any_firmware, pytest.mark.timeout(600)]
 
 PATIENCE = 300
 NAME = "owa.example.com"

@@ -20,7 +20,7 @@ from lab.proxy import FaultProxy
 from lab.waits import Hold, Undecided, meet
 
 # Several runs one after the other, on a machine that may be busy.
-pytestmark = [pytest.mark.any_firmware, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.no_check_run, pytest.mark.any_firmware, pytest.mark.timeout(900)]
 
 PATIENCE = 300
 NAMES = ("owa.example.com", "mail.example.com")

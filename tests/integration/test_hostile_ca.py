@@ -21,7 +21,7 @@ from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.playbook import PlaybookResult
 from lab.proxy import FaultProxy
 
-pytestmark = pytest.mark.any_firmware
+pytestmark = [pytest.mark.any_firmware, pytest.mark.no_check_run]
 
 
 @pytest.fixture

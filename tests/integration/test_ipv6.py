@@ -13,6 +13,8 @@ import pytest
 
 from lab.entries import certificate, certificates, firewall, waf_rule
 
+pytestmark = pytest.mark.no_check_run
+
 WAN6 = "#Port2_v6"
 
 

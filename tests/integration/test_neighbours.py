@@ -13,7 +13,7 @@ import pytest
 from lab.entries import certificate, certificates, firewall, waf_rule
 
 # Two runs, and what hangs in the second.
-pytestmark = [pytest.mark.any_firmware, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.no_check_run, pytest.mark.any_firmware, pytest.mark.timeout(600)]
 
 GOOD = (6, 7, 8, 9, 10)
 SLOW = 3

@@ -15,6 +15,8 @@ import pytest
 from lab.entries import certificate, certificates, firewall, waf_rule
 from lab.processes import wait_until
 
+pytestmark = pytest.mark.no_check_run
+
 
 def site(name):
     return waf_rule("site", f"{name}.example.com")

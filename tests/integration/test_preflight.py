@@ -12,7 +12,7 @@ from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._acme import 
 
 from lab.entries import certificate, certificates, firewall, waf_rule
 
-pytestmark = pytest.mark.any_firmware
+pytestmark = [pytest.mark.any_firmware, pytest.mark.no_check_run]
 
 ELSEWHERE = "127.99.99.99"
 

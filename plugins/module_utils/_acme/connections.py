@@ -13,6 +13,7 @@ import urllib.parse
 import urllib.request
 
 from .._libraries import urllib3
+from .._verification import verifying_context
 from .._watch import Watch
 from .errors import AcmeNetworkError
 
@@ -20,7 +21,7 @@ from .errors import AcmeNetworkError
 def tls_context(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
     """How the CA has to prove itself. AcmeNetworkError when the CA file cannot be read."""
     try:
-        context = ssl.create_default_context(cafile=ca_path)
+        context = verifying_context(ca_path)
     except (OSError, ssl.SSLError) as error:
         raise AcmeNetworkError(
             f"the CA file {ca_path} cannot be read: {error}", url="", remedy="Check ca_path: it must be a PEM file."

@@ -21,7 +21,7 @@ from .._libraries import urllib3
 from .._tls_probe import Served, probe
 from .._watch import Watch
 from .errors import XgsConnectionError
-from .trust import Mistrust, digests, refused, unverifying_context, verifying_context
+from .trust import Mistrust, digests, refused, trusting_context, unverifying_context
 
 PATH = "/webconsole/APIController"
 # A Get of all certificate authorities carries some hundred certificates, well under a megabyte; one of a thousand
@@ -109,7 +109,7 @@ class Transport:
             return
         try:
             with socket.create_connection((endpoint.host, endpoint.port), endpoint.connect_timeout) as plain:
-                verifying_context(endpoint.ca_path).wrap_socket(plain, server_hostname=endpoint.verified_name).close()
+                trusting_context(endpoint.ca_path).wrap_socket(plain, server_hostname=endpoint.verified_name).close()
         except ssl.SSLError as error:
             if probe(endpoint.host, endpoint.port).fingerprint not in self._configured:
                 raise refused(endpoint, Mistrust(error), bool(self._pins), self._shown()) from error
@@ -160,7 +160,7 @@ class Transport:
     @functools.cached_property
     def _verifying(self) -> t.Any:
         name = {"server_hostname": self.endpoint.server_name} if self.endpoint.server_name else {}
-        return self._pool(ssl_context=verifying_context(self.endpoint.ca_path), **name)
+        return self._pool(ssl_context=trusting_context(self.endpoint.ca_path), **name)
 
     def _pool(self, **tls: t.Any) -> t.Any:
         return _pool_class()(self.endpoint.host, self.endpoint.port, maxsize=1, watch=self._watch, **tls)

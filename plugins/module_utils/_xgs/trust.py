@@ -14,6 +14,7 @@ import ssl
 from .._errors import CertfleetError
 from .._libraries import x509
 from .._tls_probe import Served
+from .._verification import verifying_context
 from .._x509 import facts
 from .errors import XgsConnectionError
 
@@ -80,11 +81,11 @@ def _names(shown: Served) -> str:
 
 
 @functools.lru_cache(maxsize=None)
-def verifying_context(ca_path: str | None) -> ssl.SSLContext:
+def trusting_context(ca_path: str | None) -> ssl.SSLContext:
     """By the authorities in a file of PEM, or the system's. XgsConnectionError when it cannot be read."""
     # Loading the CA bundle costs 40 ms of CPU (measured): once per process and CA file.
     try:
-        return ssl.create_default_context(cafile=ca_path)
+        return verifying_context(ca_path)
     except (OSError, ssl.SSLError) as error:
         raise XgsConnectionError(
             f"the CA file {ca_path} cannot be read: {error}", remedy="Set ca_path to a file of PEM.", sent=False
@@ -100,4 +101,4 @@ def unverifying_context() -> ssl.SSLContext:
     return context
 
 
-__all__ = ("Mistrust", "digests", "refused", "unverifying_context", "verifying_context")
+__all__ = ("Mistrust", "digests", "refused", "trusting_context", "unverifying_context")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -51,7 +52,9 @@ def newer(source: str) -> list[str]:
         nodes = list(ast.walk(ast.parse(source, feature_version=(3, 6))))
     except SyntaxError as error:
         return [str(error)]
-    return [ast.unparse(node) for node in nodes if _is_newer(node)]
+    # Python 3.13 takes these for older ones, too.
+    grouped = re.findall(r"^ *with \(.+ as .*$", source, re.MULTILINE)
+    return grouped + [ast.unparse(node) for node in nodes if _is_newer(node)]
 
 
 def _is_newer(node: ast.AST) -> bool:
