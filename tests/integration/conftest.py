@@ -116,9 +116,8 @@ def play(
     `foreseen`, because check mode would use up a fault that strikes once, or leave traces of its own to those that look
     for traces; and all of a test that is marked `no_check_run`.
     """
-    foreseen_on = {"newest": (LATEST,), "all": (firmware,), "none": ()}[request.config.getoption("foresee")]
-    if request.node.get_closest_marker("no_check_run"):
-        foreseen_on = ()
+    on = "none" if request.node.get_closest_marker("no_check_run") else request.config.getoption("foresee")
+    foreseen_on = {"newest": (LATEST,), "all": (firmware,), "none": ()}[on]
 
     def run(
         fleet: Fleet,
