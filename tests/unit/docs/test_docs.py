@@ -8,6 +8,7 @@ import ast
 import functools
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -196,6 +197,7 @@ def test_alert_rules_are_promql_on_what_is_exported():
         assert set(re.findall(r"xgs_\w+", rule["expr"])) <= words_of_the_code()
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl here")
 def test_an_emulated_fleet_by_hand(tmp_path):
     """The commands of CONTRIBUTING: a control interface that obeys, and an API that is switched off by it."""
     port, address = free_port(), f"127.19.{NET}.1"
