@@ -196,6 +196,8 @@ def _overtaken(existing: list[StoredCertificate]) -> t.Iterator[str]:
 
 def _judge(wanted: Wanted, existing: list[StoredCertificate], advice: Advice, rules: Rules) -> Verdict:
     """By the certificate alone."""
+    if not rules.force:
+        _check_trial(existing, rules)
     current = _current(existing, origin_of(rules.directory_url, wanted.profile))
     if current is None or current.facts is None:
         return Verdict(wanted, RENEW, "the firewall does not have it yet", None)
@@ -212,6 +214,21 @@ def _judge(wanted: Wanted, existing: list[StoredCertificate], advice: Advice, ru
     staged = current.facts.staging_remarks(wanted.name)
     reason = f"{decision.reason}; it is of a staging CA, which nobody trusts" if staged else decision.reason
     return Verdict(wanted, NOTHING, reason, current, decision.renew_at, remarks=staged)
+
+
+def _check_trial(existing: list[StoredCertificate], rules: Rules) -> None:
+    """A trial that somebody forgot to end must not take the place of what visitors trust."""
+    found = [version.facts for version in existing if version.facts]
+    if _is_staging(rules.directory_url) and any(not facts.staging and not facts.self_signed for facts in found):
+        raise CertfleetError(
+            "the one in place is no trial, and one of the staging CA, which nobody trusts, would replace it",
+            remedy="Take xgs_letsencrypt_staging out (without the role: another acme_directory). For a trial use"
+            " another name, and something that nobody uses; or force it.",
+        )
+
+
+def _is_staging(directory_url: str) -> bool:
+    return "staging" in directory_url
 
 
 def _with_firewall(
@@ -240,7 +257,7 @@ def _foreign(wanted: Wanted, current: StoredCertificate, rules: Rules) -> str | 
     facts = t.cast(CertificateFacts, current.facts)
     if facts.self_signed:
         return "it is self-signed"
-    if facts.staging and "staging" not in rules.directory_url:
+    if facts.staging and not _is_staging(rules.directory_url):
         return "it was issued by a staging CA, which nobody trusts"
     if current.origin not in (None, origin_of(rules.directory_url, wanted.profile)):
         return "it was issued by another CA, or for another profile, than is asked for now"

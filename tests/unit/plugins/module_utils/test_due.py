@@ -169,9 +169,8 @@ DIFFERS = "it was issued by another CA, or for another profile, than is asked fo
         ((PRODUCTION, "shortlived"), WANTED, PRODUCTION),
         ((PRODUCTION, None), SHORT, PRODUCTION),
         ((PRODUCTION, "shortlived"), SHORT, ELSEWHERE),
-        ((PRODUCTION, None), WANTED, STAGING),
     ],
-    ids=["CA", "a profile", "no profile", "the CA of a profile", "back to staging"],
+    ids=["CA", "a profile", "no profile", "the CA of a profile"],
 )
 @pytest.mark.parametrize("force", [False, True])
 def test_f12_another_ca_or_profile(
@@ -207,6 +206,20 @@ def test_f12_a_staging_certificate_or_a_self_signed_one(box: Box) -> None:
         assert (found.action, found.reason) == (RENEW, reason)
         assert found.as_dict(datetime.datetime.now(datetime.timezone.utc))["replaces"] is None
     assert ca.asked == []
+
+
+@pytest.mark.parametrize("age", [10, 85], ids=["sound", "due"])
+def test_a_trial_takes_no_real_ones_place(box: Box, age: int) -> None:
+    """Not even that of one which an earlier trial is newer than; unless that is said."""
+    real, trial = authority().issue(*NAMES, age=age), authority("(STAGING) Fake Fennel").issue(*NAMES, age=5)
+    have(box, real, tagged(real))
+    for other in (False, True):
+        if other:
+            box.put(tagged(trial, STAGING), trial)
+        with pytest.raises(CertfleetError, match=r"no trial.*Take xgs_letsencrypt_staging out") as caught:
+            verdict(box, directory_url=STAGING)
+        assert (caught.value.stage, caught.value.certificate) == ("plan", "owa")
+    assert verdict(box, directory_url=STAGING, force=True).action == RENEW
 
 
 @pytest.mark.parametrize("name", [VERSION, "owa"])
