@@ -98,7 +98,8 @@ class ControllerAction(ActionBase):
             done = carry_out(work, show_diff=self._task.diff)
         result, warnings = without_secrets(done, checked)
         for text in warnings:
-            self._display.warning(text)
+            # Of many firewalls Ansible does not say which one a warning is about.
+            self._display.warning(f"{variables.get('inventory_hostname', '')}: {text}")
         return result
 
     def _progress(self, variables: dict[str, t.Any], checked: ValidationResult) -> t.ContextManager[None]:
