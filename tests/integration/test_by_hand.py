@@ -95,6 +95,7 @@ def test_chain_without_the_role(fleet, play, tmp_path):
     assert "used by ['waf:OWA rule']" in result.stdout
 
 
+@pytest.mark.any_firmware
 def test_without_the_forward_the_ca_refuses(fleet, play, tmp_path):
     result = play(fleet, {"fw1": {}}, a_play(chain(fleet, tmp_path / "keys", None)), unforeseen=UNDOING)
     assert result.rc != 0
@@ -104,6 +105,7 @@ def test_without_the_forward_the_ca_refuses(fleet, play, tmp_path):
     assert fleet.ca.issued() == 0
 
 
+@pytest.mark.no_check_run
 @pytest.mark.any_firmware
 def test_the_same_modules_on_a_jump_host(fleet, play, tmp_path):
     """delegate_to runs the real modules there; so the connection has to be given, or is taken from the inventory."""
@@ -118,6 +120,7 @@ def test_the_same_modules_on_a_jump_host(fleet, play, tmp_path):
     assert fleet.shown("fw1", 8443, NAME).trusted
 
 
+@pytest.mark.any_firmware
 @pytest.mark.planes("loopback", "namespaces")
 def test_the_order_answers_for_itself(fleet, play, tmp_path):
     """`listen`: no responder anywhere else, and the firewall's port open for as long as it is needed."""

@@ -55,6 +55,7 @@ def addresses_opened(fleet, name):
     return {interval["address"] for interval in fleet.emulator.firewall(name)["open_intervals"]}
 
 
+@pytest.mark.any_firmware
 @pytest.mark.planes("loopback", "namespaces", "rootless")
 @pytest.mark.parametrize("as_host", [True, False], ids=["by-host", "by-address"])
 def test_a_name_of_ipv6_alone_and_one_of_both(make_fleet, play, as_host):

@@ -194,6 +194,7 @@ ECHOES = {
 }
 
 
+@pytest.mark.any_firmware
 @pytest.mark.parametrize("echo", ECHOES)
 def test_a_failed_upload_tells_no_secret(watched, tmp_path, echo):
     """Whatever the firewall says back."""

@@ -98,6 +98,7 @@ LEAST = {
 }
 
 
+@pytest.mark.any_firmware
 def test_a_right_that_is_missing_is_told_before_anything_is_ordered(make_fleet, play):
     """And it costs the one who has it two questions: one with the plan, one before consumers are switched."""
     accounts = [
@@ -127,6 +128,7 @@ def test_a_right_that_is_missing_is_told_before_anything_is_ordered(make_fleet, 
     assert [entry["entity"] for entry in log].count("AdministrationProfile") == 2 * 2, "in check mode the same"
 
 
+@pytest.mark.any_firmware
 def test_a_port_that_cannot_be_opened_is_told_once_and_for_each_certificate(make_fleet, play):
     names = {f"n{number}.example.com": "fw1" for number in range(3)}
     fleet = make_fleet([firewall(1)], names)
@@ -159,6 +161,7 @@ def test_a_consumer_that_does_not_serve_is_put_back(make_fleet, play):
     assert bindings["OWA rule"] == "ApplianceCertificate"
 
 
+@pytest.mark.no_check_run
 @pytest.mark.any_firmware
 def test_a_failure_with_time_left_is_reported_and_does_not_fail_the_run(make_fleet, play):
     fleet = make_fleet([firewall(1, OWA)], {"owa.example.com": "fw1"})

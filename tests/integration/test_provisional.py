@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lab.entries import certificate, certificates, firewall, waf_rule
 
 NAME = "early.example.com"
@@ -16,6 +18,7 @@ def bind(version):
     return [{"hosts": "xgs", "gather_facts": False, "tasks": [{"name": "Use it", **task}]}]
 
 
+@pytest.mark.any_firmware
 def test_provisional_until_the_first_issuance(make_fleet, play):
     fleet = make_fleet([firewall(1, waf_rule("Early", NAME)), firewall(2)], {NAME: "fw2"})
 

@@ -75,6 +75,7 @@ def test_issue_bind_rest_and_renew_what_is_due(make_fleet, play):
     assert fleet.counters()["fw1"]["writes"] == 0
 
 
+@pytest.mark.any_firmware
 def test_check_mode_tells_and_writes_nothing(make_fleet, play):
     fleet = make_fleet(*two_firewalls())
     result = play(fleet, HOSTS, flags=["--check", "--diff"]).check()
@@ -87,6 +88,7 @@ def test_check_mode_tells_and_writes_nothing(make_fleet, play):
     assert "mail.example.com" in result.stdout
 
 
+@pytest.mark.no_check_run
 @pytest.mark.any_firmware
 def test_on_a_slow_firewall_the_port_is_open_for_the_validation_and_one_write(make_fleet, play):
     """A tenth of what a real one takes for a write. What is made before, and removed after, opens nothing."""
@@ -155,6 +157,7 @@ def test_a_run_killed_between_issuance_and_upload_costs_no_second_certificate(ma
     play(fleet, {"fw1": {}}, playbook=[{**stop, "gather_facts": False}]).check()
 
 
+@pytest.mark.any_firmware
 def test_an_upload_that_nobody_uses_is_put_to_use(make_fleet, play):
     """A run that died between upload and switch, at a first issuance."""
     fleet = make_fleet(*two_firewalls())
@@ -185,6 +188,7 @@ def test_names_from_another_structure(make_fleet, play):
     assert fleet.shown("fw1", 8443, "mail.example.com").trusted
 
 
+@pytest.mark.no_check_run
 @pytest.mark.any_firmware
 @pytest.mark.planes("loopback", "namespaces")
 def test_account_key_from_the_environment_and_a_responder_elsewhere(make_fleet, play, tmp_path):
@@ -231,6 +235,7 @@ def test_a_profile(make_fleet, play):
     assert life.not_valid_after_utc - life.not_valid_before_utc < timedelta(days=7)
 
 
+@pytest.mark.no_check_run
 @pytest.mark.any_firmware
 def test_an_address_a_chain_and_the_former_key(make_fleet, play, tmp_path):
     """All that a certificate can be asked to be, seen by a visitor."""
@@ -273,6 +278,7 @@ def run_once_and_rest(fleet, play, issued, hosts, **variables):
     return first
 
 
+@pytest.mark.no_check_run
 @pytest.mark.any_firmware
 def test_f12_another_profile_or_another_ca_renews_once(make_fleet, play):
     fleet = make_fleet(*two_firewalls(), ca_options={"profiles": {"other": 60 * 86400}})

@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from ansible_collections.certfleet.sophos_xgs.plugins.module_utils._xgs import api
 
 from emulator.specimens import specimen
 from unit.plugins.module_utils._xgs.firewalls import Box
@@ -87,8 +88,9 @@ def test_a_firewall_that_does_not_take_the_order(box: Box) -> None:
     assert did.facts["consumers"][0]["displaced"] == {"Three & more": ["rule 1", "rule 3", "rule 2"]}
 
 
-def test_a_firewall_that_falls_silent_does_not_lose_the_group(box: Box) -> None:
+def test_a_firewall_that_falls_silent_does_not_lose_the_group(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rule and its group are one request, so that nothing has to come after it."""
+    monkeypatch.setattr(api, "PAUSES", (0.1, 0.1, 0.1))
     before = groups(box)
     name, _issued = put(box)
     box.faults(
