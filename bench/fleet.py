@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 import time
@@ -168,4 +169,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # As by Ctrl-C: what is being measured is ended too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())
