@@ -171,14 +171,17 @@ def test_secrets_are_in_no_process_and_no_history(console: Make, tmp_path: Path)
     assert list((made.home / "home").iterdir()) == []
 
 
+def run_until(session: Shell, end: float) -> None:
+    """What runs on a console is gone a moment after it."""
+    while time.monotonic() < end:
+        session.run("true")
+
+
 def test_the_console_goes_away(console: Make) -> None:
     made, endpoint = console()
     with shell(endpoint) as session:
         made.__exit__()
-        # What runs on it is gone a moment later.
-        ends = time.monotonic() + 10
         with pytest.raises(ShellError, match=r"ended the session|does not take"):
-            while time.monotonic() < ends:
-                session.run("true")
+            run_until(session, time.monotonic() + 10)
         with pytest.raises(ShellError, match="of no use"):
             session.run("true")
