@@ -126,7 +126,7 @@ class Transport:
     def own_address(self) -> str:
         """From which address this machine goes to the endpoint; "" where it does not know. Sends nothing."""
         with contextlib.suppress(OSError):
-            family, kind, _, _, place = socket.getaddrinfo(
+            family, kind, _proto, _name, place = socket.getaddrinfo(
                 self.endpoint.host, self.endpoint.port, type=socket.SOCK_DGRAM
             )[0]
             with socket.socket(family, kind) as probing:
