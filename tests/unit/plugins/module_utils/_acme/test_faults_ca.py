@@ -233,6 +233,17 @@ def test_f12_a_certificate_of_another_ca(bench: Bench) -> None:
     assert bench.proxy.count(fault.NEW_ORDER) == 2
 
 
+def test_f12_a_ca_that_fails_over_the_former_certificate(bench: Bench) -> None:
+    """It would at each renewal, until there is none to replace."""
+    (first,) = bench.issue(bench.request("fails.f12.example.com"))
+    replaces = renewal.ari_id(_x509.load_certificates(first.chain_pem)[0])
+    bench.proxy.reset()
+    fails = fault.problem(500, "serverInternal", "could not find order resulting in the given certificate")
+    bench.proxy.on(fault.NEW_ORDER, fails, times=3)
+    bench.issue(bench.request("fails.f12.example.com", replaces=replaces))
+    assert bench.proxy.statuses(fault.NEW_ORDER) == [500, 500, 500, 201]
+
+
 # -- F15: profiles
 
 
