@@ -156,7 +156,7 @@ def test_the_later_of_two_renewals_is_not_undone(fleet, play, pool, scratch, tmp
         wait_until(lambda: hold.arrived.is_set() or slow.done(), PATIENCE, lambda: "the first run does not get there")
         assert hold.arrived.is_set(), slow.result().stdout
         quick = play(fleet, HOSTS, variables=forced, place="quick", env={"TMPDIR": str(scratch)}).check()
-        assert "renewed" in quick.stdout
+        assert "renewed" in quick.stdout, quick.stdout
         newest = fleet.shown("fw1", 8443, NAMES[0])
         hold.released.set()
         result = slow.result(PATIENCE)
